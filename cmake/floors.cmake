@@ -1,0 +1,56 @@
+# The floors of the house, lowest first (docs/ARCHITECTURE.md). Each is one static library that links the floors below
+# it and nothing above: a file that includes upwards does not link in that floor's tests.
+# Every floor is built twice: vocode_<floor> with real = float, and vocode_<floor>_f64 with real = double for the
+# conformance tests.
+
+set(VOCODE_FLOORS core kernels io dsp nn flows vocoder)
+
+set(VOCODE_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-conversion)
+if(VOCODE_WERROR)
+  list(APPEND VOCODE_WARNINGS -Werror)
+endif()
+
+add_library(vocode_flags INTERFACE)
+target_compile_options(vocode_flags INTERFACE ${VOCODE_WARNINGS} -ffp-contract=off)
+target_include_directories(vocode_flags INTERFACE ${PROJECT_SOURCE_DIR}/src
+                           $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+target_compile_definitions(vocode_flags INTERFACE _GNU_SOURCE VOCODE_VERSION="${PROJECT_VERSION}")
+if(VOCODE_BLAS)
+  target_compile_definitions(vocode_flags INTERFACE VOCODE_BLAS)
+endif()
+if(VOCODE_SANITIZE)
+  target_compile_options(vocode_flags INTERFACE -fsanitize=${VOCODE_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(vocode_flags INTERFACE -fsanitize=${VOCODE_SANITIZE})
+endif()
+
+# What each floor needs from outside.
+set(core_needs m)
+set(kernels_needs OpenMP::OpenMP_C)
+if(VOCODE_BLAS)
+  list(APPEND kernels_needs PkgConfig::OPENBLAS)
+endif()
+set(io_needs PkgConfig::SNDFILE PkgConfig::SOXR PkgConfig::JANSSON PkgConfig::ZIP PkgConfig::PNG PkgConfig::SODIUM)
+set(dsp_needs PkgConfig::FFTW PkgConfig::JANSSON)
+
+foreach(suffix "" "_f64")
+  set(below "")
+  foreach(floor ${VOCODE_FLOORS})
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${floor}/*.c)
+    set(name vocode_${floor}${suffix})
+    if(sources)
+      add_library(${name} STATIC ${sources})
+      target_link_libraries(${name} PUBLIC vocode_flags ${${floor}_needs} ${below})
+      if(suffix STREQUAL "_f64")
+        target_compile_definitions(${name} PUBLIC VOCODE_REAL_DOUBLE)
+        set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+      endif()
+      set(below ${name})
+    endif()
+  endforeach()
+  set(VOCODE_TOP${suffix} ${below})
+endforeach()
+
+file(GLOB cli_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
+add_library(vocode_cli OBJECT ${cli_sources})
+target_link_libraries(vocode_cli PUBLIC ${VOCODE_TOP})

@@ -1,0 +1,34 @@
+/* A bump allocator over memory that somebody else owns. A plan measures what a run needs by running the same layout
+ * over an arena without memory (base NULL): it counts and returns NULL. A run then never allocates. */
+#ifndef CORE_ARENA_H
+#define CORE_ARENA_H
+
+#include <stddef.h>
+
+#include "core/real.h"
+
+#define ARENA_ALIGNMENT 64 /* bytes: one AVX-512 register, one cache line */
+
+typedef struct arena {
+    char *base;  /* aligned to ARENA_ALIGNMENT, or NULL while measuring */
+    size_t size; /* bytes at base */
+    size_t used; /* bytes given out, may exceed size: then the memory was too small and takes returned NULL */
+    size_t peak; /* largest used so far: what a plan reports */
+} arena;
+
+arena arena_over(void *base, size_t size);
+
+/* count elements of width bytes, aligned; NULL while measuring or when there is no room. Contents are undefined. */
+void *arena_take(arena *memory, size_t count, size_t width);
+
+/* count reals; the usual case. */
+real *arena_reals(arena *memory, size_t count);
+
+/* Scratch is given back in the order of a stack: size_t mark = memory->used; ...; arena_release(memory, mark). */
+void arena_release(arena *memory, size_t mark);
+
+/* bytes of zeroed memory aligned to ARENA_ALIGNMENT, or NULL. Give it to aligned_free. */
+void *aligned_new(size_t count, size_t width);
+void aligned_free(void *memory);
+
+#endif

@@ -52,7 +52,7 @@ vocode_status failed_in(vocode_error *error, vocode_status code, const char *pre
     return code;
 }
 
-void warn(const warning_sink *sink, const char *format, ...) {
+void warn_caller(const warning_sink *sink, const char *format, ...) {
     if (!sink || !sink->warn) return;
     char sentence[1024];
     va_list arguments;

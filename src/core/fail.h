@@ -22,7 +22,7 @@ typedef struct warning_sink {
     void *context;
 } warning_sink;
 
-__attribute__((format(printf, 2, 3))) void warn(const warning_sink *sink, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void warn_caller(const warning_sink *sink, const char *format, ...);
 
 /* Returns early with the status of a call that failed. */
 #define TRY(call)                                       \

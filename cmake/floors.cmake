@@ -5,7 +5,8 @@
 
 set(VOCODE_FLOORS core kernels io dsp nn flows vocoder)
 
-set(VOCODE_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-conversion)
+set(VOCODE_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-conversion
+    -Wno-maybe-uninitialized) # TRY hides from the optimiser that a failed call never goes on
 if(VOCODE_WERROR)
   list(APPEND VOCODE_WARNINGS -Werror)
 endif()
@@ -22,6 +23,10 @@ if(VOCODE_SANITIZE)
   target_compile_options(vocode_flags INTERFACE -fsanitize=${VOCODE_SANITIZE} -fno-omit-frame-pointer
                          -fno-sanitize-recover=all)
   target_link_options(vocode_flags INTERFACE -fsanitize=${VOCODE_SANITIZE})
+endif()
+
+if(VOCODE_FUZZ)
+  target_compile_options(vocode_flags INTERFACE -fsanitize=fuzzer-no-link) # edge counters for libFuzzer
 endif()
 
 # What each floor needs from outside.
@@ -54,3 +59,4 @@ endforeach()
 file(GLOB cli_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
 add_library(vocode_cli OBJECT ${cli_sources})
 target_link_libraries(vocode_cli PUBLIC ${VOCODE_TOP})
+target_compile_definitions(vocode_cli PRIVATE VOCODE_DATA_DIR="${CMAKE_INSTALL_FULL_DATADIR}/vocode")

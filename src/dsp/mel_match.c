@@ -1,0 +1,112 @@
+#include "dsp/mel_match.h"
+
+#include <complex.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/fail.h"
+
+#define LOG_RATIO_MOST 2.0 /* a pass corrects a magnitude by at most e^2 */
+#define COVER_LEAST 1e-6   /* keeps the quotient finite where a band only touches a bin */
+/* What a convention without a floor counts as silence. */
+#define MAGNITUDE_LEAST 1e-5
+#define POWER_LEAST 1e-10
+
+vocode_status mel_matcher_new(const mel_convention *convention, mel_matcher **result, vocode_error *error) {
+    *result = NULL;
+    TRY(mel_convention_check(convention, error));
+    mel_matcher *matcher = calloc(1, sizeof *matcher);
+    if (!matcher) return failed(error, VOCODE_MEMORY, "out of memory for the mel matcher");
+    matcher->convention = *convention;
+    stft_padding padding = convention->pad_mode == MEL_PAD_CONSTANT ? STFT_ZERO : STFT_REFLECT;
+    vocode_status status = stft_init(&matcher->transform, convention->n_fft, convention->hop, convention->win,
+                                     mel_pad(convention), padding, error);
+    if (!status) status = filterbank_init(&matcher->bank, convention, error);
+    if (status) {
+        mel_matcher_free(matcher);
+        return status;
+    }
+    *result = matcher;
+    return VOCODE_OK;
+}
+
+void mel_matcher_free(mel_matcher *matcher) {
+    if (!matcher) return;
+    stft_free(&matcher->transform);
+    filterbank_free(&matcher->bank);
+    free(matcher);
+}
+
+match_work match_work_take(const mel_matcher *matcher, arena *memory) {
+    size_t bins = matcher->bank.bins, bands = matcher->bank.bands;
+    match_work work = {.frame = stft_work_take(&matcher->transform, memory)};
+    work.magnitude = arena_take(memory, bins, sizeof(double));
+    work.gain = arena_take(memory, bins, sizeof(double));
+    work.bands = arena_take(memory, bands, sizeof(double));
+    return work;
+}
+
+void mel_match_frame(const mel_matcher *matcher, const real *mel, const double *span, const match_work *work) {
+    const mel_convention *c = &matcher->convention;
+    const filterbank *bank = &matcher->bank;
+    double least = c->floor > 0 ? c->floor : c->power == 2 ? POWER_LEAST : MAGNITUDE_LEAST;
+    double *parts = (double *)work->frame.spectrum;
+    stft_analyse(&matcher->transform, span, &work->frame);
+    for (size_t k = 0; k < bank->bins; k++)
+        work->magnitude[k] = parts[2 * k] * parts[2 * k] + parts[2 * k + 1] * parts[2 * k + 1] + c->mag_eps;
+    if (c->power == 1)
+        for (size_t k = 0; k < bank->bins; k++) work->magnitude[k] = sqrt(work->magnitude[k]);
+    filterbank_apply(bank, work->magnitude, work->bands);
+    for (size_t m = 0; m < bank->bands; m++) {
+        double want = fmax(mel_linear_of(c, (double)mel[m]), least), found = fmax(work->bands[m], least);
+        double ratio = log(want / found) / (double)c->power;
+        work->bands[m] = exp(fmin(fmax(ratio, -LOG_RATIO_MOST), LOG_RATIO_MOST));
+    }
+    filterbank_spread(bank, work->bands, work->gain);
+    for (size_t k = 0; k < bank->bins; k++) {
+        if (bank->cover[k] == 0) continue;
+        double gain = work->gain[k] / (bank->cover[k] + COVER_LEAST);
+        parts[2 * k] *= gain;
+        parts[2 * k + 1] *= gain;
+    }
+    stft_synthesise(&matcher->transform, &work->frame);
+}
+
+static void one_pass(const mel_matcher *matcher, const real *mel, size_t frames, double *from, double *to, size_t n,
+                     const match_work *work) {
+    const stft *s = &matcher->transform;
+    stft_fill_ends(s, from, n);
+    memset(to, 0, (n + 2 * s->pad) * sizeof *to);
+    for (size_t t = 0; t < frames; t++) {
+        mel_match_frame(matcher, mel + t * matcher->bank.bands, from + t * s->hop, work);
+        stft_add(s, work->frame.frame, to + t * s->hop);
+    }
+    stft_normalise(s, to, n, stft_frames(s, n));
+}
+
+vocode_status mel_match(const mel_matcher *matcher, real *audio, const real *mel, size_t frames, size_t passes,
+                        vocode_error *error) {
+    const stft *s = &matcher->transform;
+    size_t n, size;
+    if (frames == 0 || passes == 0) return VOCODE_OK;
+    arena memory = arena_over(NULL, 0);
+    match_work_take(matcher, &memory);
+    int bad = __builtin_mul_overflow(frames, s->hop, &n) || __builtin_add_overflow(n, 2 * s->pad, &size);
+    size_t padded = bad ? 0 : (size + 7) / 8 * 8;
+    void *scratch = bad ? NULL : aligned_new(memory.peak / sizeof(double) + 2 * padded, sizeof(double));
+    if (!scratch) return failed(error, VOCODE_MEMORY, "out of memory to match %zu frames", frames);
+    double *from = scratch, *to = from + padded;
+    memory = arena_over(to + padded, memory.peak);
+    match_work work = match_work_take(matcher, &memory);
+    for (size_t i = 0; i < n; i++) from[s->pad + i] = (double)audio[i];
+    for (size_t pass = 0; pass < passes; pass++) {
+        one_pass(matcher, mel, frames, from, to, n, &work);
+        double *swap = from;
+        from = to;
+        to = swap;
+    }
+    for (size_t i = 0; i < n; i++) audio[i] = (real)from[s->pad + i];
+    aligned_free(scratch);
+    return VOCODE_OK;
+}

@@ -1,0 +1,2 @@
+/* The same tests on the double build, with its tolerance. */
+#include "dsp/test_mdct.c"

@@ -1,0 +1,467 @@
+/* The pickle reader against pickles written by hand, opcode by opcode, and by CPython; its limits; and the two
+ * containers on tensors whose values are known. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "io/torch_file.h"
+#include "io/torch_pickle.h"
+
+/* Writes a node as Python's repr would, or nearly. */
+static void show(const pickle *graph, pickle_ref ref, char *text, size_t size, int depth) {
+    size_t used = strlen(text);
+    if (ref == PICKLE_ABSENT || depth > 6 || used + 1 >= size) return;
+    const pickle_node *node = pickle_at(graph, ref);
+    char class[PICKLE_CLASS_TEXT];
+    static const char *const open[] = {
+        [PICKLE_LIST] = "[", [PICKLE_TUPLE] = "(", [PICKLE_SET] = "{", [PICKLE_DICT] = "{"};
+    static const char *const close[] = {
+        [PICKLE_LIST] = "]", [PICKLE_TUPLE] = ")", [PICKLE_SET] = "}", [PICKLE_DICT] = "}"};
+    char *at = text + used;
+    size_t room = size - used;
+    switch (node->kind) {
+    case PICKLE_NONE: snprintf(at, room, "None"); break;
+    case PICKLE_BOOL: snprintf(at, room, "%s", node->integer ? "True" : "False"); break;
+    case PICKLE_INT: snprintf(at, room, "%lld", (long long)node->integer); break;
+    case PICKLE_LONG: snprintf(at, room, "long of %u", node->count); break;
+    case PICKLE_FLOAT: snprintf(at, room, "%g", node->number); break;
+    case PICKLE_TEXT: snprintf(at, room, "'%.*s'", (int)node->count, node->text); break;
+    case PICKLE_BYTES: snprintf(at, room, "b'%.*s'", (int)node->count, node->text); break;
+    case PICKLE_GLOBAL: snprintf(at, room, "<%s>", pickle_class_text(graph, ref, class, sizeof class)); break;
+    case PICKLE_LIST:
+    case PICKLE_TUPLE:
+    case PICKLE_SET:
+    case PICKLE_DICT:
+        snprintf(at, room, "%s", open[node->kind]);
+        for (uint32_t i = 0; i < node->count; i++) {
+            if (i) snprintf(text + strlen(text), size - strlen(text), node->kind == PICKLE_DICT && i % 2 ? ":" : ",");
+            show(graph, node->items[i], text, size, depth + 1);
+        }
+        snprintf(text + strlen(text), size - strlen(text), "%s", close[node->kind]);
+        break;
+    case PICKLE_OBJECT:
+        show(graph, node->callee, text, size, depth + 1);
+        show(graph, node->arguments, text, size, depth + 1);
+        if (node->state != PICKLE_ABSENT) strncat(text, "|", size - strlen(text) - 1);
+        show(graph, node->state, text, size, depth + 1);
+        for (uint32_t i = 0; i < node->count; i += 2) {
+            snprintf(text + strlen(text), size - strlen(text), "+");
+            show(graph, node->items[i], text, size, depth + 1);
+            snprintf(text + strlen(text), size - strlen(text), "=");
+            show(graph, node->items[i + 1], text, size, depth + 1);
+        }
+        break;
+    case PICKLE_PERSISTENT:
+        snprintf(at, room, "@");
+        show(graph, node->items[0], text, size, depth + 1);
+        break;
+    }
+}
+
+#define PICKLE(code, shown) \
+    { code, sizeof code - 1, shown }
+
+static const struct {
+    const char *code;
+    size_t size;
+    const char *shown;
+} plain[] = {
+    PICKLE("I-12\n.", "-12"),
+    PICKLE("I01\n.", "True"),
+    PICKLE("I00\n.", "False"),
+    PICKLE("I99999999999999999999\n.", "long of 20"),
+    PICKLE("L-7L\n.", "-7"),
+    PICKLE("L119547037146038801333356L\n.", "long of 24"),
+    PICKLE("J\xff\xff\xff\xff.", "-1"),
+    PICKLE("J\x00\x00\x00\x80.", "-2147483648"),
+    PICKLE("K\xff.", "255"),
+    PICKLE("M\x01\x02.", "513"),
+    PICKLE("\x8a\x00.", "0"),
+    PICKLE("\x8a\x01\xff.", "-1"),
+    PICKLE("\x8a\x02\xff\x00.", "255"),
+    PICKLE("\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80.", "-9223372036854775808"),
+    PICKLE("\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19.", "long of 10"),
+    PICKLE("\x8b\x02\x00\x00\x00\x39\x30.", "12345"),
+    PICKLE("F-1.5\n.", "-1.5"),
+    PICKLE("Finf\n.", "inf"),
+    PICKLE("F1e3\n.", "1000"),
+    PICKLE("G?\xf8\x00\x00\x00\x00\x00\x00.", "1.5"),
+    PICKLE("N.", "None"),
+    PICKLE("\x80\x02\x88.", "True"),
+    PICKLE("\x89.", "False"),
+    PICKLE("S'a\\n\\x41\\'\\\\\\101'\n.", "b'a\nA'\\A'"),
+    PICKLE("S\"q\"\n.", "b'q'"),
+    PICKLE("T\x03\x00\x00\x00"
+           "abc.",
+           "b'abc'"),
+    PICKLE("U\x02hi.", "b'hi'"),
+    PICKLE("Vplain\n.", "'plain'"),
+    PICKLE("V\\u00e9\xe9\\u20ac\\U0001f600\\q\n.", "'\xc3\xa9\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\\q'"),
+    PICKLE("X\x02\x00\x00\x00\xc3\xa9.", "'\xc3\xa9'"),
+    PICKLE("\x8c\x01x.", "'x'"),
+    PICKLE("\x8d\x01\x00\x00\x00\x00\x00\x00\x00y.", "'y'"),
+    PICKLE("B\x01\x00\x00\x00z.", "b'z'"),
+    PICKLE("C\x01z.", "b'z'"),
+    PICKLE("\x8e\x01\x00\x00\x00\x00\x00\x00\x00z.", "b'z'"),
+    PICKLE("\x96\x01\x00\x00\x00\x00\x00\x00\x00z.", "b'z'"),
+    PICKLE("(K\x01K\x02l.", "[1,2]"),
+    PICKLE("](K\x01K\x02"
+           "e.",
+           "[1,2]"),
+    PICKLE("]K\x01"
+           "aK\x02"
+           "a.",
+           "[1,2]"),
+    PICKLE("(K\x01K\x02t.", "(1,2)"),
+    PICKLE(").", "()"),
+    PICKLE("K\x01\x85.", "(1)"),
+    PICKLE("K\x01K\x02\x86.", "(1,2)"),
+    PICKLE("K\x01K\x02K\x03\x87.", "(1,2,3)"),
+    PICKLE("(K\x01K\x02"
+           "d.",
+           "{1:2}"),
+    PICKLE("}K\x01K\x02s.", "{1:2}"),
+    PICKLE("}(K\x01K\x02K\x03K\x04u.", "{1:2,3:4}"),
+    PICKLE("\x8f(K\x01K\x02\x90.", "{1,2}"),
+    PICKLE("(K\x01\x91.", "{1}"),
+    PICKLE("K\x01K\x02"
+           "0.",
+           "1"),
+    PICKLE("K\x01(K\x02K\x03"
+           "1.",
+           "1"),
+    PICKLE("K\x07"
+           "2\x86.",
+           "(7,7)"),
+    PICKLE("K\x05q\x00"
+           "0h\x00.",
+           "5"),
+    PICKLE("K\x05r\x00\x00\x00\x00"
+           "0j\x00\x00\x00\x00.",
+           "5"),
+    PICKLE("K\x05p0\n0g0\n.", "5"),
+    PICKLE("K\x05\x94K\x06\x94"
+           "00h\x01h\x00\x86.",
+           "(6,5)"),
+    PICKLE("\x80\x04\x95\x02\x00\x00\x00\x00\x00\x00\x00K\x09.", "9"),
+    PICKLE("ca.b\nc\n.", "<a.b.c>"),
+    PICKLE("\x8c\x01m\x8c\x01n\x93.", "<m.n>"),
+    PICKLE("cposix\nsystem\n(Vtouch x\ntR.", "<posix.system>('touch x')"),
+    PICKLE("cm\nc\n)\x81}b.", "<m.c>()|{}"),
+    PICKLE("cm\nc\n)}\x92.", "<m.c>()"),
+    PICKLE("(K\x01im\nc\n.", "<m.c>(1)"),
+    PICKLE("(cm\nc\nK\x01o.", "<m.c>(1)"),
+    PICKLE("ccollections\nOrderedDict\n)R(K\x01K\x02u.", "<collections.OrderedDict>()+1=2"),
+    PICKLE("K\x03Q.", "@3"),
+    PICKLE("P('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 6)\n.",
+           "@('storage',<torch.FloatStorage>,'0','cpu',6)"),
+    PICKLE("P('storage', <class 'torch.HalfStorage'>, '9', 'cuda:0', 6, None)\n.",
+           "@('storage',<torch.HalfStorage>,'9','cuda:0',6)"),
+};
+
+static void every_opcode_means_what_python_says(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        pickle *graph;
+        size_t used;
+        vocode_error error = {0};
+        char shown[256] = "";
+        if (pickle_read(plain[i].code, plain[i].size, &graph, &used, &error) != VOCODE_OK)
+            fail_msg("row %zu: %s", i, error.message);
+        assert_int_equal(used, plain[i].size);
+        show(graph, pickle_root(graph), shown, sizeof shown, 0);
+        assert_string_equal(shown, plain[i].shown);
+        pickle_free(graph);
+    }
+}
+
+static const struct {
+    const char *code;
+    size_t size;
+    const char *says;
+} broken[] = {
+    PICKLE("", "ends at byte 0 without its STOP"),
+    PICKLE("N", "ends at byte 1 without its STOP"),
+    PICKLE(".", "the stack is empty"),
+    PICKLE("N\xfe.", "unknown pickle opcode 0xfe at byte 1"),
+    PICKLE("\x80\x06.", "protocol 6"),
+    PICKLE("\x82\x01.", "opcode 0x82 at byte 0"),
+    PICKLE("\x97.", "opcode 0x97 at byte 0"),
+    PICKLE("I12", "a line does not end"),
+    PICKLE("Ix\n.", "no digit"),
+    PICKLE("Fx\n.", "a float is not a number"),
+    PICKLE("K", "in the middle of a value"),
+    PICKLE("X\xff\xff\xff\x7f"
+           "a.",
+           "longer than the file"),
+    PICKLE("\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", "longer than the file"),
+    PICKLE("S'a\n.", "malformed escape"),
+    PICKLE("S'\\x4'\n.", "malformed escape"),
+    PICKLE("V\\u12\n.", "malformed escape"),
+    PICKLE("h\x00.", "never put"),
+    PICKLE("Nr\xff\xff\xff\x7f.", "memo number is larger"),
+    PICKLE("NNt.", "no mark"),
+    PICKLE("(t0(Nt\x86.", "the stack is empty"),
+    PICKLE("(Nd.", "a key without a value"),
+    PICKLE("NN"
+           "a.",
+           "no list"),
+    PICKLE("NNNs.", "no dictionary"),
+    PICKLE("N}b.", "no object"),
+    PICKLE("NN\x93.", "a class's name is no text"),
+    PICKLE("(o.", "an object has no class"),
+    PICKLE("Pwhat\n.", "not that of a storage"),
+    PICKLE("\x95\xff\x00\x00\x00\x00\x00\x00\x00N.", "a frame is longer"),
+};
+
+static void malformed_pickles_are_refused_with_their_place(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        pickle *graph;
+        size_t used;
+        vocode_error error = {0};
+        assert_int_not_equal(pickle_read(broken[i].code, broken[i].size, &graph, &used, &error), VOCODE_OK);
+        assert_null(graph);
+        if (!strstr(error.message, broken[i].says)) fail_msg("row %zu: %s", i, error.message);
+    }
+}
+
+static void mappings_are_read_in_all_their_forms(void **state) {
+    (void)state;
+    static const char *const forms[] = {
+        "}(S'a'\nI1\nS'a'\nI2\nS'b'\nI3\nu.",                        /* a dictionary, one key twice */
+        "ccollections\nOrderedDict\n(((S'a'\nI2\nl(S'b'\nI3\nlltR.", /* Python 2's OrderedDict([[k, v], ...]) */
+        "ccollections\nOrderedDict\n)R(S'a'\nI2\nS'b'\nI3\nu.",      /* Python 3's */
+        "ccollections\ndefaultdict\n(c__builtin__\nlist\ntR(S'a'\nI2\nS'b'\nI3\nu.",
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        pickle *graph;
+        size_t used;
+        vocode_error error = {0};
+        vocode_status status = pickle_read(forms[i], strlen(forms[i]), &graph, &used, &error);
+        if (status != VOCODE_OK) fail_msg("row %zu: %s", i, error.message);
+        int64_t a = 0, b = 0;
+        assert_true(pickle_integer(graph, pickle_get(graph, pickle_root(graph), "a"), &a));
+        assert_true(pickle_integer(graph, pickle_get(graph, pickle_root(graph), "b"), &b));
+        assert_int_equal(a, 2);
+        assert_int_equal(b, 3);
+        assert_int_equal(pickle_get(graph, pickle_root(graph), "c"), PICKLE_ABSENT);
+        pickle_free(graph);
+    }
+}
+
+/* The first three pickles of the legacy container. */
+#define PREAMBLE "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19.M\xe9\x03.}."
+
+/* One storage of that class, number 7, of elements; legacy identifiers end in a view, which is NULL or text. */
+#define STORAGE(class, elements, view) "(S'storage'\nctorch\n" class "\nS'7'\nS'cuda:0'\nI" #elements "\n" view "tQ"
+#define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n("
+#define REST "I00\nNtR"
+
+typedef struct legacy_case {
+    const char *object;
+    size_t elements, element_size; /* of the storage that follows: float32, or other bytes as they are */
+    int rank;
+    size_t shape[3];
+    float values[6];
+    const char *says; /* NULL: it must be read */
+} legacy_case;
+
+static const legacy_case cases[] = {
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I1\n(I2\nI2\nt(I1\nI2\nt" REST ".", 6, 4, 2, {2, 2}, {1, 3, 2, 4}, NULL},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I5\n(t(t" REST ".", 6, 4, 0, {0}, {5}, NULL},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I9\n(I0\nI3\nt(I3\nI1\nt" REST ".", 6, 4, 2, {0, 3}, {0}, NULL},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I0\n(I1\nI3\nI2\nt(I6\nI1\nI3\nt" REST ".",
+     6,
+     4,
+     3,
+     {1, 3, 2},
+     {0, 3, 1, 4, 2, 5},
+     NULL},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I2\n(I3\nt(I0\nt" REST ".", 6, 4, 1, {3}, {2, 2, 2}, NULL},
+    {REBUILD STORAGE("FloatStorage", 6, "(S'v'\nI2\nI3\nt") "I1\n(I2\nt(I1\nt" REST ".", 6, 4, 1, {2}, {3, 4}, NULL},
+    {"ctorch._utils\n_rebuild_tensor\n(" STORAGE("FloatStorage", 6, "N") "I0\nctorch\nSize\n((I2\nttR(I1\nttR.",
+     6,
+     4,
+     1,
+     {2},
+     {0, 1},
+     NULL},
+    {"ctorch._utils\n_rebuild_parameter\n(" REBUILD STORAGE("FloatStorage", 6, "N") "I3\n(I1\nt(I1\nt" REST "I01\nNtR.",
+     6,
+     4,
+     1,
+     {1},
+     {3},
+     NULL},
+    {"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\nctorch.nn."
+     "parameter\nParameter\n(" STORAGE("FloatStorage", 6, "N") "I4\n(I1\nt(I1\ntI00\nNt}tR.",
+     6,
+     4,
+     1,
+     {1},
+     {4},
+     NULL},
+    {"ctorch._utils\n_rebuild_tensor_v3\n(" STORAGE("UntypedStorage", 24,
+                                                    "N") "I1\n(I2\nt(I1\ntI00\nNctorch\nfloat32\ntR.",
+     24,
+     1,
+     1,
+     {2},
+     {1, 2},
+     NULL},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I1\n(I3\nI2\nt(I2\nI1\nt" REST ".",
+     6,
+     4,
+     0,
+     {0},
+     {0},
+     "reaches beyond its storage of 6 elements"},
+    {REBUILD STORAGE("FloatStorage", 9, "N") "I0\n(I9\nt(I1\nt" REST ".", 6, 4, 0, {0}, {0}, "the file holds 24 bytes"},
+    {REBUILD STORAGE("FloatStorage", 6, "(S'v'\nI2\nI3\nt") "I3\n(I1\nt(I1\nt" REST ".",
+     6,
+     4,
+     0,
+     {0},
+     {0},
+     "reaches beyond its storage"},
+    {REBUILD STORAGE("FloatStorage", 6, "(S'v'\nI4\nI3\nt") "I0\n(I1\nt(I1\nt" REST ".", 6, 4, 0, {0}, {0}, "a view beyond its end"},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I0\n(I4294967296\nI4294967296\nI4294967296\nt(I0\nI0\nI0\nt" REST ".",
+     6,
+     4,
+     0,
+     {0},
+     {0},
+     "reaches beyond its storage"},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I0\n(I3\nt(I9223372036854775807\nt" REST ".",
+     6,
+     4,
+     0,
+     {0},
+     {0},
+     "reaches beyond its storage"},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I0\n(I2\nt(I-1\nt" REST ".", 6, 4, 0, {0}, {0}, "no valid shape"},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I-1\n(I2\nt(I1\nt" REST ".", 6, 4, 0, {0}, {0}, "no valid offset"},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I0\n(I1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nt(I1\nt" REST ".",
+     6,
+     4,
+     0,
+     {0},
+     {0},
+     "at most 8 dimensions"},
+    {REBUILD STORAGE("QInt8Storage", 6, "N") "I0\n(I1\nt(I1\nt" REST ".",
+     6,
+     1,
+     0,
+     {0},
+     {0},
+     "unsupported type torch.QInt8Storage"},
+    {REBUILD STORAGE("FloatStorage", 6, "N") "I0\n(I1\nt(I1\nt" REST ".", 60, 4, 0, {0}, {0}, "truncated: storage 7"},
+};
+
+static size_t legacy_file(unsigned char *bytes, const legacy_case *row) {
+    size_t size = sizeof PREAMBLE - 1, length = strlen(row->object);
+    static const char keys[] = "(S'7'\nl.";
+    memcpy(bytes, PREAMBLE, size);
+    memcpy(bytes + size, row->object, length);
+    memcpy(bytes + size + length, keys, sizeof keys - 1);
+    size += length + sizeof keys - 1;
+    const float values[6] = {0, 1, 2, 3, 4, 5};
+    uint64_t count = row->elements;
+    memcpy(bytes + size, &count, sizeof count);
+    memcpy(bytes + size + sizeof count, values, sizeof values);
+    return size + sizeof count + sizeof values;
+}
+
+static void tensors_lie_where_their_strides_say(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const legacy_case *row = &cases[i];
+        unsigned char bytes[1024];
+        float values[6];
+        torch_file *file = NULL;
+        torch_tensor tensor;
+        vocode_error error = {0};
+        vocode_status status = torch_parse(bytes, legacy_file(bytes, row), "t.pt", &file, &error);
+        if (status == VOCODE_OK) {
+            pickle_ref root = pickle_root(torch_graph(file));
+            assert_true(torch_is_tensor(torch_graph(file), root));
+            status = torch_tensor_describe(file, root, "x", &tensor, &error);
+        }
+        if (status == VOCODE_OK) status = torch_tensor_read(file, &tensor, "x", values, &error);
+        if (row->says) {
+            assert_int_not_equal(status, VOCODE_OK);
+            if (!strstr(error.message, row->says)) fail_msg("row %zu: %s", i, error.message);
+        } else {
+            if (status != VOCODE_OK) fail_msg("row %zu: %s", i, error.message);
+            assert_int_equal(tensor.rank, row->rank);
+            for (int k = 0; k < row->rank; k++) assert_int_equal(tensor.shape[k], row->shape[k]);
+            assert_memory_equal(values, row->values, tensor.count * sizeof *values);
+        }
+        torch_close(file);
+    }
+}
+
+/* unit repeated to about a mebibyte, then end. */
+static char *repeated(const char *begin, const char *unit, const char *end, size_t *size) {
+    size_t first = strlen(begin), step = strlen(unit), times = ((size_t)1 << 20) / step, last = strlen(end);
+    char *code = malloc(first + times * step + last + 1);
+    memcpy(code, begin, first);
+    for (size_t i = 0; i < times; i++) memcpy(code + first + i * step, unit, step);
+    memcpy(code + first + times * step, end, last);
+    *size = first + times * step + last;
+    return code;
+}
+
+/* What a mebibyte of pickle can make the reader do stays below a second. */
+static void hostile_pickles_end_soon(void **state) {
+    (void)state;
+    static const char *const shapes[][3] = {
+        {"", "(", "."},     /* marks only */
+        {"", "]", "."},     /* a deep stack */
+        {"N", "\x85", "."}, /* deep nesting */
+        {"]q\x01",
+         "h\x01"
+         "a",
+         "."},              /* a list in itself, again and again */
+        {"]", "(NNe", "."}, /* a list that grows by little */
+        {"}", "NNs", "."},
+        {"N", "\x94", "."},
+        {"N", "2", "."},
+        {"", "Vabcdefghijklmnop\\u0041\n", "."},
+        {"Vlong name\nq\x01",
+         "h\x01h\x01\x93"
+         "0",
+         "."}, /* names of classes are not copied */
+        {"", "(((0", "."},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t size, used;
+        char *code = repeated(shapes[i][0], shapes[i][1], shapes[i][2], &size);
+        pickle *graph;
+        vocode_error error = {0};
+        clock_t start = clock();
+        pickle_read(code, size, &graph, &used, &error);
+        pickle_free(graph);
+        if (clock() - start > CLOCKS_PER_SEC) fail_msg("row %zu took more than a second", i);
+        free(code);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_opcode_means_what_python_says),
+        cmocka_unit_test(malformed_pickles_are_refused_with_their_place),
+        cmocka_unit_test(mappings_are_read_in_all_their_forms),
+        cmocka_unit_test(tensors_lie_where_their_strides_say),
+        cmocka_unit_test(hostile_pickles_end_soon),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,53 @@
+/* The options of couplings and conditional scales: one table each. */
+#include "flows/flows.h"
+
+static const char *const network_names[] = {
+    [COUPLING_WN] = "wn", [COUPLING_SQUEEZE_WN] = "squeeze_wn", [COUPLING_CONVNEXT] = "convnext", NULL};
+static const char *const scale_names[] = {[COUPLING_EXP] = "exp", [COUPLING_BOUNDED] = "bounded", NULL};
+static const char *const order_names[] = {
+    [COUPLING_SHIFT_FIRST] = "shift_first", [COUPLING_SCALE_FIRST] = "scale_first", NULL};
+
+#define CHOICE(member, names, text)                                                                               \
+    {                                                                                                             \
+        .name = #member, .type = CONFIG_CHOICE, .offset = offsetof(coupling_options, member), .choices = (names), \
+        .doc = (text)                                                                                             \
+    }
+#define SIZE(owner, member, fallback, from, to, text)                                                        \
+    {                                                                                                        \
+        .name = #member, .type = CONFIG_INT, .offset = offsetof(owner, member), .default_value = (fallback), \
+        .least = (from), .most = (to), .doc = (text)                                                         \
+    }
+#define SWITCH(member, fallback, text)                                                      \
+    {                                                                                       \
+        .name = #member, .type = CONFIG_BOOL, .offset = offsetof(coupling_options, member), \
+        .default_value = (fallback), .doc = (text)                                          \
+    }
+
+const config_key coupling_keys[] = {
+    CHOICE(network, network_names, "what finds shift and log-scale: WaveGlow's, SqueezeWave's, ConvNeXt blocks"),
+    CHOICE(scale, scale_names, "the log-scale is the network's output, or that within -2 and 2"),
+    CHOICE(order, order_names, "which half of the network's output is which"),
+    SIZE(coupling_options, layers, 4, 1, 1024, "gated layers (wn, squeeze_wn)"),
+    SIZE(coupling_options, blocks, 2, 0, 1024, "blocks (convnext)"),
+    SIZE(coupling_options, expansion, 3, 1, 64, "hidden channels of a block over its channels (convnext)"),
+    SIZE(coupling_options, channels, 64, 1, 16384, "channels of a layer"),
+    SIZE(coupling_options, kernel, 3, 1, 255, "taps of a convolution, odd"),
+    SWITCH(weight_norm, 0, "weights are stored with weight norm (wn, squeeze_wn)"),
+    SWITCH(batch_norm, 1, "batch norm before each depthwise convolution (squeeze_wn)"),
+    {.name = NULL},
+};
+
+const config_key scale_keys[] = {
+    SIZE(scale_options, blocks, 2, 0, 1024, "ConvNeXt blocks of the network"),
+    SIZE(scale_options, channels, 64, 1, 16384, "channels of a block"),
+    SIZE(scale_options, expansion, 3, 1, 64, "hidden channels of a block over its channels"),
+    SIZE(scale_options, kernel, 7, 1, 255, "taps of a depthwise convolution, odd"),
+    {.name = "offset",
+     .type = CONFIG_REAL,
+     .offset = offsetof(scale_options, offset),
+     .default_value = -4,
+     .least = -1e3,
+     .most = 1e3,
+     .doc = "added to the network's output: the log-scale that a fresh model starts from"},
+    {.name = NULL},
+};

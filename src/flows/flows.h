@@ -1,0 +1,80 @@
+/* The flows that have no parts: options and builders. registry.h builds them by name from JSON; composite.h joins them.
+ *
+ * A builder registers the flow's parameters under prefix (values come later: param_allocate or binding) and gives a
+ * flow that flow_free destroys. dims.channels is of the data. After values changed, flow_prepare. Errors: VOCODE_VALUE
+ * for an impossible option or number of channels, VOCODE_MEMORY. */
+#ifndef FLOWS_FLOWS_H
+#define FLOWS_FLOWS_H
+
+#include "flows/flow.h"
+#include "flows/permutation.h"
+#include "io/config.h"
+
+/* X(name, number of options, summary, paper) */
+#define FLOW_KIND_LIST(X)                                                                                        \
+    X(squeeze, 1, "folds factor frames into one, side by side in the channels",                                  \
+      "Dinh, Sohl-Dickstein, Bengio 2017, section 3.6; Prenger, Valle, Catanzaro 2018, section 2")               \
+    X(permute, 2, "changes the order of the channels",                                                           \
+      "Dinh, Krueger, Bengio 2015, section 3.3; Kingma, Dhariwal 2018")                                          \
+    X(inv1x1, 2, "one invertible matrix over the channels of every frame",                                       \
+      "Kingma, Dhariwal 2018, section 3.2, eq. 9")                                                               \
+    X(actnorm, 0, "one scale and shift a channel, set by the first batch", "Kingma, Dhariwal 2018, section 3.1") \
+    X(coupling, 10, "one half scales and shifts the other through a network",                                    \
+      "Dinh, Sohl-Dickstein, Bengio 2017, eq. 4 to 8; Prenger, Valle, Catanzaro 2018, eq. 4 to 9")               \
+    X(mdct, 1, "the orthonormal lapped transform: samples to columns of coefficients",                           \
+      "Princen, Johnson, Bradley 1987, eq. 1 to 3")                                                              \
+    X(scale, 5, "divides by a standard deviation that a network finds from the conditioning",                    \
+      "Dinh, Krueger, Bengio 2015, section 3.3, with the scale made a function as in Prenger et al. 2018, eq. 4")
+
+typedef struct squeeze_options {
+    size_t factor;
+} squeeze_options;
+
+typedef struct permute_options {
+    int order;   /* permutation_kind */
+    size_t seed; /* of PERMUTATION_shuffle */
+} permute_options;
+
+typedef enum inv1x1_init { INV1X1_ORTHOGONAL, INV1X1_IDENTITY, INV1X1_EVEN_ODD, INV1X1_SWAP_HALVES } inv1x1_init;
+
+/* The parameter is named prefix itself, nothing appended. */
+typedef struct inv1x1_options {
+    int init; /* inv1x1_init */
+    int conv; /* 1: the stored shape is [c, c, 1], as of a Conv1d; 0: [c, c] */
+} inv1x1_options;
+
+typedef struct actnorm_options {
+    char none; /* it has no options, and C no empty struct */
+} actnorm_options;
+
+typedef enum coupling_network { COUPLING_WN, COUPLING_SQUEEZE_WN, COUPLING_CONVNEXT } coupling_network;
+typedef enum coupling_scale { COUPLING_EXP, COUPLING_BOUNDED } coupling_scale;
+typedef enum coupling_order { COUPLING_SHIFT_FIRST, COUPLING_SCALE_FIRST } coupling_order;
+
+typedef struct coupling_options {
+    int network, scale, order; /* the enumerations above */
+    size_t layers;             /* wn, squeeze_wn */
+    size_t blocks, expansion;  /* convnext */
+    size_t channels, kernel;   /* all: hidden channels, taps (odd) */
+    int weight_norm;           /* wn, squeeze_wn */
+    int batch_norm;            /* squeeze_wn */
+} coupling_options;
+
+typedef struct mdct_options {
+    size_t bins;
+} mdct_options;
+
+typedef struct scale_options {
+    size_t blocks, channels, expansion, kernel; /* of the ConvNeXt network */
+    double offset;                              /* added to the network's output: the log-scale that it starts from */
+} scale_options;
+
+/* The tables of keys end in a row without a name. */
+#define FLOW_BUILDER(name, options, summary, paper)                                                              \
+    vocode_status name##_build(const name##_options *values, flow_dims dims, param_set *set, const char *prefix, \
+                               flow **out, vocode_error *error);                                                 \
+    extern const config_key name##_keys[(options) + 1];
+FLOW_KIND_LIST(FLOW_BUILDER)
+#undef FLOW_BUILDER
+
+#endif

@@ -1,0 +1,227 @@
+/* Invertible 1x1 convolution: one square matrix over the channels of every frame.
+ *
+ * Kingma, Dhariwal, "Glow: generative flow with invertible 1x1 convolutions", NeurIPS 2018, section 3.2:
+ *
+ *     z_t = W x_t, x_t = W^-1 z_t      x, z [T, c], W [c, c] stored row by row
+ *     log|det dz/dx| = T log|det W|    (eq. 9)
+ *     dx_t = W^T dz_t,  dW = sum_t dz_t x_t^T + T dlogdet W^-T
+ *
+ * Where we differ: W is stored whole, as the published WaveGlow checkpoints have it, not as the PLU of eq. 10.
+ * Determinant and inverse come from one LU factorisation in double when parameters change; the inverse is rounded once.
+ */
+#include <float.h>
+#include <stdlib.h>
+
+#include "flows/build.h"
+#include "flows/flows.h"
+#include "kernels/lu.h"
+
+#ifdef VOCODE_REAL_DOUBLE
+static const double precision = DBL_EPSILON;
+#else
+static const double precision = (double)FLT_EPSILON;
+#endif
+
+typedef struct inv1x1 {
+    flow base;
+    inv1x1_init start;
+    param *matrix;      /* W [c, c] */
+    real *forth, *back; /* W^T and W^-T [c, c]: what rows are multiplied by from the right */
+    double log_det;     /* log|det W| */
+} inv1x1;
+
+static void init_permutation(const inv1x1 *self) {
+    static const permutation_kind kinds[] = {[INV1X1_IDENTITY] = PERMUTATION_identity,
+                                             [INV1X1_EVEN_ODD] = PERMUTATION_even_odd,
+                                             [INV1X1_SWAP_HALVES] = PERMUTATION_swap_halves};
+    size_t c = self->base.channels;
+    param_fill(self->matrix, 0);
+    for (size_t i = 0; i < c; i++) self->matrix->value[i * c + permutation_source(kinds[self->start], c, i)] = 1;
+}
+
+/* rows [n, c] times the reflection I - 2 v v^T / v^T v, which touches the last m channels; v [m] */
+static void reflect(real *rows, size_t c, const real *v, size_t m) {
+    double square = 0;
+    for (size_t j = 0; j < m; j++) square += (double)v[j] * (double)v[j];
+    for (size_t i = 0; i < c; i++) {
+        real *row = rows + i * c + (c - m);
+        double product = 0;
+        for (size_t j = 0; j < m; j++) product += (double)row[j] * (double)v[j];
+        for (size_t j = 0; j < m; j++) row[j] = (real)((double)row[j] - 2 * product / square * (double)v[j]);
+    }
+}
+
+/* A random rotation, uniform but for the last sign, which makes the determinant 1: a product of reflections (Stewart,
+ * "The efficient generation of random orthogonal matrices", SIAM J. Numer. Anal. 17, 1980, section 3). */
+static void init_orthogonal(inv1x1 *self, uint64_t seed) {
+    size_t c = self->base.channels;
+    real *w = self->matrix->value, *draws = self->forth; /* prepare comes later */
+    param_init_normal(self->matrix, seed, 1);
+    for (size_t i = 0; i < c * c; i++) draws[i] = w[i];
+    param_fill(self->matrix, 0);
+    for (size_t i = 0; i < c; i++) w[i * c + i] = 1;
+    bool negative = false;
+    for (size_t k = 0; k + 1 < c; k++) {
+        real *v = draws + k * c;
+        size_t m = c - k;
+        double square = 0;
+        for (size_t j = 0; j < m; j++) square += (double)v[j] * (double)v[j];
+        bool positive = v[0] > 0;
+        v[0] += (real)(positive ? sqrt(square) : -sqrt(square)); /* away from cancellation; the sign goes to the row */
+        reflect(w, c, v, m);
+        if (positive)
+            for (size_t i = 0; i < c; i++) w[i * c + k] = -w[i * c + k];
+        else
+            negative = !negative;
+    }
+    for (size_t i = 0; negative && i < c; i++) w[i * c] = -w[i * c];
+}
+
+static void init(flow *base, uint64_t seed) {
+    inv1x1 *self = (inv1x1 *)base;
+    if (self->start == INV1X1_ORTHOGONAL)
+        init_orthogonal(self, seed);
+    else
+        init_permutation(self);
+}
+
+/* The largest column sum of magnitudes. */
+static double one_norm(size_t n, const double *a) {
+    double most = 0;
+    for (size_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++) sum += fabs(a[i * n + j]);
+        if (!(sum <= most)) most = sum; /* keeps NaN */
+    }
+    return most;
+}
+
+/* lu and inverse [c, c], pivot [c] are room to work in. */
+static vocode_status factor(inv1x1 *self, double *lu, double *inverse, size_t *pivot, vocode_error *error) {
+    size_t c = self->base.channels;
+    for (size_t i = 0; i < c * c; i++) lu[i] = (double)self->matrix->value[i];
+    double norm = one_norm(c, lu);
+    if (!lu_factor(c, lu, pivot))
+        return failed(error, VOCODE_VALUE, "%s: expected an invertible matrix, found a singular or non-finite one",
+                      self->matrix->name);
+    lu_inverse(c, lu, pivot, inverse);
+    double condition = norm * one_norm(c, inverse);
+    if (!(condition * precision < 1))
+        return failed(
+            error, VOCODE_VALUE,
+            "%s: expected an invertible matrix, found one of condition %.2g, whose inverse has no correct digit",
+            self->matrix->name, condition);
+    self->log_det = lu_log_determinant(c, lu, pivot, NULL);
+    for (size_t i = 0; i < c; i++)
+        for (size_t j = 0; j < c; j++) {
+            self->forth[j * c + i] = self->matrix->value[i * c + j];
+            self->back[j * c + i] = (real)inverse[i * c + j];
+        }
+    return VOCODE_OK;
+}
+
+static vocode_status prepare(flow *base, vocode_error *error) {
+    inv1x1 *self = (inv1x1 *)base;
+    size_t c = self->base.channels;
+    double *lu = aligned_new(c * c, sizeof *lu), *inverse = aligned_new(c * c, sizeof *inverse);
+    size_t *pivot = calloc(c, sizeof *pivot);
+    vocode_status status = lu && inverse && pivot
+                               ? factor(self, lu, inverse, pivot, error)
+                               : failed(error, VOCODE_MEMORY, "%s: out of memory to invert it", self->matrix->name);
+    aligned_free(lu);
+    aligned_free(inverse);
+    free(pivot);
+    return status;
+}
+
+static size_t rows_of(const flow_run *run) {
+    return run->shape.batch * run->shape.frames;
+}
+
+static vocode_status forward(const flow *base, const flow_run *run, const real *x, real *z, double *logdet,
+                             arena *tape) {
+    (void)tape;
+    const inv1x1 *self = (const inv1x1 *)base;
+    size_t c = base->channels;
+    run_gemm_nn(run->work, rows_of(run), c, c, x, c, self->forth, c, 0, z, c);
+    if (measuring(run->work)) return VOCODE_OK;
+    double gain = (double)run->shape.frames * self->log_det;
+    for (size_t b = 0; b < run->shape.batch; b++) logdet[b] += gain;
+    real seen = (real)gain;
+    if (run->observer)
+        run->observer->see(run->observer->context, "log_det", base->name, &seen, 1, (flow_shape){1, 1, 1});
+    return VOCODE_OK;
+}
+
+static vocode_status inverse(const flow *base, const flow_run *run, const real *z, real *x) {
+    size_t c = base->channels;
+    run_gemm_nn(run->work, rows_of(run), c, c, z, c, ((const inv1x1 *)base)->back, c, 0, x, c);
+    return VOCODE_OK;
+}
+
+static vocode_status backward(const flow *base, const flow_run *run, const real *x, const real *z, const real *dz,
+                              const double *dlogdet, real *dx, arena *tape) {
+    (void)z, (void)tape;
+    const inv1x1 *self = (const inv1x1 *)base;
+    size_t c = base->channels;
+    run_gemm_nn(run->work, rows_of(run), c, c, dz, c, self->matrix->value, c, 0, dx, c);
+    if (measuring(run->work) || !run->grads) return VOCODE_OK;
+    real *dmatrix = param_grad(self->matrix, run->grads);
+    run_gemm_tn(run->work, c, c, rows_of(run), dz, c, x, c, 1, dmatrix, c);
+    double sum = 0;
+    for (size_t b = 0; b < run->shape.batch; b++) sum += dlogdet[b];
+    real weight = (real)(sum * (double)run->shape.frames);
+    for (size_t i = 0; i < c * c; i++) dmatrix[i] += weight * self->back[i];
+    return VOCODE_OK;
+}
+
+static void destroy(flow *base) {
+    inv1x1 *self = (inv1x1 *)base;
+    aligned_free(self->forth);
+    aligned_free(self->back);
+    free(self);
+}
+
+static const flow_class inv1x1_class = {.name = "inv1x1",
+                                        .init = init,
+                                        .prepare = prepare,
+                                        .forward = forward,
+                                        .inverse = inverse,
+                                        .backward = backward,
+                                        .destroy = destroy};
+
+static const char *const init_names[] = {[INV1X1_ORTHOGONAL] = "orthogonal",
+                                         [INV1X1_IDENTITY] = "identity",
+                                         [INV1X1_EVEN_ODD] = "even_odd",
+                                         [INV1X1_SWAP_HALVES] = "swap_halves",
+                                         NULL};
+
+const config_key inv1x1_keys[] = {
+    {.name = "init",
+     .type = CONFIG_CHOICE,
+     .offset = offsetof(inv1x1_options, init),
+     .default_text = "orthogonal",
+     .choices = init_names,
+     .doc = "the matrix of a fresh model: a random rotation, or an order of the channels"},
+    {.name = "conv",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(inv1x1_options, conv),
+     .doc = "the matrix is stored with a third axis of 1, as of a convolution"},
+    {.name = NULL},
+};
+
+vocode_status inv1x1_build(const inv1x1_options *options, flow_dims dims, param_set *set, const char *prefix,
+                           flow **out, vocode_error *error) {
+    TRY(flow_new(sizeof(inv1x1), &inv1x1_class, FLOW_REINVERTIBLE, dims, prefix, out, error));
+    inv1x1 *self = (inv1x1 *)*out;
+    const size_t shape[] = {dims.channels, dims.channels, 1};
+    self->start = (inv1x1_init)options->init;
+    self->matrix = param_add(set, PARAM_TRAINED, prefix, "", options->conv ? 3 : 2, shape);
+    if (!self->matrix) /* also where its number of elements overflows */
+        return flow_abandon(out, failed(error, VOCODE_MEMORY, "cannot build the matrix %s", prefix));
+    self->forth = aligned_new(self->matrix->count, sizeof(real));
+    self->back = aligned_new(self->matrix->count, sizeof(real));
+    if (!self->forth || !self->back)
+        return flow_abandon(out, failed(error, VOCODE_MEMORY, "cannot build the matrix %s", prefix));
+    return VOCODE_OK;
+}

@@ -1,0 +1,128 @@
+#include "kernels/convolve.h"
+
+#include <string.h>
+
+/* Pieces of a weight's gradient, [inputs, outputs] of one tap. */
+enum { PIECE_INPUTS = 128, PIECE_OUTPUTS = 256 };
+
+typedef struct job {
+    convolution shape;
+    const kernel_table *table;
+    const real *x, *dy, *bias;
+    real *target;
+    size_t ld;   /* of target */
+    size_t each; /* tiles of rows an element, or pieces a tap */
+    bool add;
+} job;
+
+/* With one tap elements do not differ from rows: few long tiles. */
+static convolution flat(const convolution *layer) {
+    convolution shape = *layer;
+    if (shape.taps == 1) {
+        shape.frames *= shape.batch;
+        shape.batch = shape.frames > 0;
+    }
+    return shape;
+}
+
+/* The rows [*first, *first + *count) among [start, start + rows) for which row + distance lies in [0, frames), where
+ * distance is (tap - taps / 2) dilation, or its opposite with `mirrored`. *source is the row that the first one reads.
+ * false when there is none. */
+static bool tap_rows(const convolution *shape, size_t tap, bool mirrored, size_t start, size_t rows, size_t *first,
+                     size_t *count, size_t *source) {
+    size_t middle = shape->taps / 2;
+    bool back = (tap < middle) != mirrored;
+    size_t distance = (tap < middle ? middle - tap : tap - middle) * shape->dilation;
+    if (distance >= shape->frames) return false;
+    size_t low = start, high = start + rows;
+    if (back && low < distance) low = distance;
+    if (!back) high = smaller(high, shape->frames - distance);
+    if (low >= high) return false;
+    *first = low;
+    *count = high - low;
+    *source = back ? low - distance : low + distance;
+    return true;
+}
+
+/* Taps from the middle one, which covers every row and so may start from nothing. */
+static size_t middle_first(size_t i, size_t taps) {
+    size_t middle = taps / 2;
+    return i == 0 ? middle : i <= middle ? i - 1 : i;
+}
+
+static void start_rows(const job *work, size_t rows, real *y) {
+    size_t n = work->shape.outputs, ld = work->ld;
+    for (size_t t = 0; t < rows && !work->add; t++) memcpy(y + t * ld, work->bias, n * sizeof *y);
+    for (size_t t = 0; t < rows && work->add; t++)
+        for (size_t j = 0; j < n; j++) y[t * ld + j] += work->bias[j];
+}
+
+static void forward_tile(void *context, size_t tile) {
+    const job *work = context;
+    const convolution *shape = &work->shape;
+    size_t element = tile / work->each, start = tile % work->each * TILE_ROWS;
+    size_t rows = smaller(TILE_ROWS, shape->frames - start);
+    const real *x = work->x + element * shape->frames * shape->ldx;
+    real *y = work->target + element * shape->frames * work->ld;
+    if (work->bias) start_rows(work, rows, y + start * work->ld);
+    for (size_t i = 0; i < shape->taps; i++) {
+        size_t tap = middle_first(i, shape->taps), first, count, source;
+        if (!tap_rows(shape, tap, false, start, rows, &first, &count, &source)) continue;
+        work->table->gemm_nn(count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
+                             shape->w + tap * shape->tap_step, shape->ldw, i > 0 || work->add || work->bias,
+                             y + first * work->ld, work->ld);
+    }
+}
+
+void run_convolution(const compute *run, const convolution *layer, const real *x, const real *bias, bool add, real *y) {
+    job work = {
+        .shape = flat(layer), .table = kernels(), .x = x, .bias = bias, .target = y, .ld = layer->ldy, .add = add};
+    work.each = tiles_of(work.shape.frames, TILE_ROWS);
+    run_tasks(run, work.shape.batch * work.each, forward_tile, &work);
+}
+
+static void data_tile(void *context, size_t tile) {
+    const job *work = context;
+    const convolution *shape = &work->shape;
+    size_t element = tile / work->each, start = tile % work->each * TILE_ROWS;
+    size_t rows = smaller(TILE_ROWS, shape->frames - start);
+    const real *dy = work->dy + element * shape->frames * shape->ldy;
+    real *dx = work->target + element * shape->frames * work->ld;
+    for (size_t i = 0; i < shape->taps; i++) {
+        size_t tap = middle_first(i, shape->taps), first, count, source;
+        if (!tap_rows(shape, tap, true, start, rows, &first, &count, &source)) continue;
+        work->table->gemm_nt(count, shape->inputs, shape->outputs, dy + source * shape->ldy, shape->ldy,
+                             shape->w + tap * shape->tap_step, shape->ldw, i > 0 || work->add, dx + first * work->ld,
+                             work->ld);
+    }
+}
+
+void run_convolution_data(const compute *run, const convolution *layer, const real *dy, bool add, real *dx,
+                          size_t lddx) {
+    job work = {.shape = flat(layer), .table = kernels(), .dy = dy, .target = dx, .ld = lddx, .add = add};
+    work.each = tiles_of(work.shape.frames, TILE_ROWS);
+    run_tasks(run, work.shape.batch * work.each, data_tile, &work);
+}
+
+static void weight_piece(void *context, size_t piece) {
+    const job *work = context;
+    const convolution *shape = &work->shape;
+    size_t across = tiles_of(shape->outputs, PIECE_OUTPUTS), tap = piece / work->each, place = piece % work->each;
+    size_t row = place / across * PIECE_INPUTS, column = place % across * PIECE_OUTPUTS;
+    size_t m = smaller(PIECE_INPUTS, shape->inputs - row), n = smaller(PIECE_OUTPUTS, shape->outputs - column);
+    real *dw = work->target + (tap * shape->inputs + row) * shape->outputs + column;
+    bool started = false;
+    size_t first, count, source;
+    if (tap_rows(shape, tap, false, 0, shape->frames, &first, &count, &source))
+        for (size_t b = 0; b < shape->batch; b++, started = true)
+            work->table->gemm_tn(m, n, count, work->x + (b * shape->frames + source) * shape->ldx + row, shape->ldx,
+                                 work->dy + (b * shape->frames + first) * shape->ldy + column, shape->ldy, started, dw,
+                                 shape->outputs);
+    for (size_t i = 0; i < m && !started; i++) memset(dw + i * shape->outputs, 0, n * sizeof *dw);
+}
+
+void run_convolution_weights(const compute *run, const convolution *layer, const real *x, const real *dy, real *dw) {
+    job work = {.shape = flat(layer), .table = kernels(), .x = x, .dy = dy, .target = dw};
+    work.each = tiles_of(layer->inputs, PIECE_INPUTS) * tiles_of(layer->outputs, PIECE_OUTPUTS);
+    run_tasks(run, layer->taps * work.each, weight_piece, &work);
+}

@@ -1,0 +1,12 @@
+/* The raw tables of the levels, with NULL where a level has nothing better than the one below it. */
+#ifndef KERNELS_LEVELS_H
+#define KERNELS_LEVELS_H
+
+#include "kernels/kernels.h"
+
+extern const kernel_table kernels_ref;
+#ifdef VOCODE_BLAS
+extern const kernel_table kernels_blas;
+#endif
+
+#endif

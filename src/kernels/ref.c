@@ -1,0 +1,172 @@
+/* The reference level: plain C, one loop nest a kernel, the truth that faster levels are tested against. */
+#include "kernels/levels.h"
+
+#include <string.h>
+
+static void gemm_nn(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb, int beta,
+                    real *c, size_t ldc) {
+    for (size_t i = 0; i < rows; i++) {
+        real *row = c + i * ldc;
+        if (!beta) memset(row, 0, n * sizeof *row);
+        for (size_t p = 0; p < k; p++) {
+            real factor = a[i * lda + p];
+            const real *from = b + p * ldb;
+            for (size_t j = 0; j < n; j++) row[j] += factor * from[j];
+        }
+    }
+}
+
+static void gemm_nt(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb, int beta,
+                    real *c, size_t ldc) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < n; j++) {
+            real sum = beta ? c[i * ldc + j] : 0;
+            for (size_t p = 0; p < k; p++) sum += a[i * lda + p] * b[j * ldb + p];
+            c[i * ldc + j] = sum;
+        }
+}
+
+static void gemm_tn(size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb, int beta,
+                    real *c, size_t ldc) {
+    if (!beta)
+        for (size_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
+    for (size_t p = 0; p < k; p++)
+        for (size_t i = 0; i < m; i++) {
+            real factor = a[p * lda + i];
+            const real *from = b + p * ldb;
+            real *row = c + i * ldc;
+            for (size_t j = 0; j < n; j++) row[j] += factor * from[j];
+        }
+}
+
+static real sigmoid(real x) {
+    return 1 / (1 + exp(-x));
+}
+
+static void gate(size_t rows, size_t c, const real *a, real *y) {
+    for (size_t i = 0; i < rows; i++, a += 2 * c, y += c)
+        for (size_t j = 0; j < c; j++) y[j] = tanh(a[j]) * sigmoid(a[c + j]);
+}
+
+static void gate_backward(size_t rows, size_t c, const real *a, const real *dy, real *da) {
+    for (size_t i = 0; i < rows; i++, a += 2 * c, dy += c, da += 2 * c)
+        for (size_t j = 0; j < c; j++) {
+            real t = tanh(a[j]), s = sigmoid(a[c + j]);
+            da[j] = dy[j] * s * (1 - t * t);
+            da[c + j] = dy[j] * t * s * (1 - s);
+        }
+}
+
+static const real half_root = (real)0.70710678118654752440;   /* 1 / sqrt(2) */
+static const real normal_peak = (real)0.39894228040143267794; /* 1 / sqrt(2 pi) */
+
+static void gelu(size_t count, const real *x, real *y) {
+    for (size_t i = 0; i < count; i++) y[i] = (real)0.5 * x[i] * (1 + erf(x[i] * half_root));
+}
+
+static void gelu_backward(size_t count, const real *x, const real *dy, real *dx) {
+    for (size_t i = 0; i < count; i++) {
+        real cumulative = (real)0.5 * (1 + erf(x[i] * half_root));
+        dx[i] = dy[i] * (cumulative + x[i] * normal_peak * exp((real)-0.5 * x[i] * x[i]));
+    }
+}
+
+static void silu(size_t count, const real *x, real *y) {
+    for (size_t i = 0; i < count; i++) y[i] = x[i] * sigmoid(x[i]);
+}
+
+static void silu_backward(size_t count, const real *x, const real *dy, real *dx) {
+    for (size_t i = 0; i < count; i++) {
+        real s = sigmoid(x[i]);
+        dx[i] = dy[i] * s * (1 + x[i] * (1 - s));
+    }
+}
+
+static void scale_shift(size_t rows, size_t c, const real *x, size_t ldx, const real *s, const real *b, real *y,
+                        size_t ldy) {
+    for (size_t i = 0; i < rows; i++, x += ldx, y += ldy)
+        for (size_t j = 0; j < c; j++) y[j] = s[j] * x[j] + b[j];
+}
+
+/* Mean and 1 / sqrt(variance + epsilon) of one row, summed in double. */
+static void moments(size_t c, const real *x, real epsilon, real *mean, real *inverse) {
+    double sum = 0, square = 0;
+    for (size_t j = 0; j < c; j++) sum += (double)x[j];
+    sum /= (double)c;
+    for (size_t j = 0; j < c; j++) square += ((double)x[j] - sum) * ((double)x[j] - sum);
+    *mean = (real)sum;
+    *inverse = (real)(1.0 / sqrt(square / (double)c + (double)epsilon));
+}
+
+static void layer_norm(size_t rows, size_t c, const real *x, const real *g, const real *b, real epsilon, real *y) {
+    for (size_t i = 0; i < rows; i++, x += c, y += c) {
+        real mean, inverse;
+        moments(c, x, epsilon, &mean, &inverse);
+        for (size_t j = 0; j < c; j++) y[j] = (x[j] - mean) * inverse * g[j] + b[j];
+    }
+}
+
+/* With n_j = (x_j - mean) * inverse and e_j = dy_j g_j: dx_j = inverse (e_j - mean(e) - n_j mean(e n)). */
+static void layer_norm_backward(size_t rows, size_t c, const real *x, const real *g, real epsilon, const real *dy,
+                                real *dx, real *dg, real *db) {
+    for (size_t i = 0; i < rows; i++, x += c, dy += c, dx += c) {
+        real mean, inverse;
+        moments(c, x, epsilon, &mean, &inverse);
+        double sum = 0, product = 0;
+        for (size_t j = 0; j < c; j++) {
+            real normal = (x[j] - mean) * inverse;
+            sum += (double)(dy[j] * g[j]);
+            product += (double)(dy[j] * g[j] * normal);
+            if (dg) dg[j] += dy[j] * normal;
+            if (db) db[j] += dy[j];
+        }
+        real shift = (real)(sum / (double)c), slope = (real)(product / (double)c);
+        for (size_t j = 0; j < c; j++) dx[j] = inverse * (dy[j] * g[j] - shift - (x[j] - mean) * inverse * slope);
+    }
+}
+
+/* The frame that a tap reads for output frame t, or frames where that is outside the signal. */
+static size_t tap_frame(size_t frames, size_t t, size_t tap, size_t taps, size_t dilation) {
+    size_t middle = taps / 2;
+    if (tap < middle) {
+        size_t back = (middle - tap) * dilation;
+        return back <= t ? t - back : frames;
+    }
+    size_t ahead = (tap - middle) * dilation;
+    return ahead < frames - t ? t + ahead : frames;
+}
+
+static void depthwise(size_t frames, size_t first, size_t count, size_t c, size_t taps, size_t dilation, const real *x,
+                      const real *w, const real *b, real *y) {
+    for (size_t t = first; t < first + count; t++) {
+        real *restrict to = y + t * c;
+        if (b) memcpy(to, b, c * sizeof *to);
+        for (size_t tap = 0; tap < taps; tap++) {
+            size_t source = tap_frame(frames, t, tap, taps, dilation);
+            if (source == frames) continue;
+            const real *from = x + source * c, *factor = w + tap * c;
+            for (size_t j = 0; j < c; j++) to[j] += factor[j] * from[j];
+        }
+    }
+}
+
+static void depthwise_weights(size_t frames, size_t first, size_t count, size_t c, size_t taps, size_t dilation,
+                              const real *x, const real *dy, real *dw, real *db) {
+    for (size_t t = first; t < first + count; t++) {
+        const real *from = dy + t * c;
+        for (size_t j = 0; j < c; j++) db[j] += from[j];
+        for (size_t tap = 0; tap < taps; tap++) {
+            size_t source = tap_frame(frames, t, tap, taps, dilation);
+            if (source == frames) continue;
+            real *restrict to = dw + tap * c;
+            for (size_t j = 0; j < c; j++) to[j] += x[source * c + j] * from[j];
+        }
+    }
+}
+
+const kernel_table kernels_ref = {
+    .level = "ref",
+#define KERNEL(name, arguments) .name = name,
+#include "kernels/kernels.def"
+#undef KERNEL
+};

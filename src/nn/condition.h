@@ -1,0 +1,18 @@
+/* The conditioning of gated layers: one 1x1 convolution over the conditioning, each layer of the network taking its own
+ * outputs of it. A layer's part is computed when it is wanted, so memory does not grow with the number of layers. Where
+ * the network has more frames than the conditioning, each column serves frames / cond_frames of them in turn. */
+#ifndef NN_CONDITION_H
+#define NN_CONDITION_H
+
+#include "nn/conv1d.h"
+#include "nn/network.h"
+
+/* Outputs first to first + width of layer, in the network's frames: y [batch, frames, width], overwritten. Takes
+ * scratch. */
+void condition_forward(const conv1d *layer, compute *run, const network_input *in, size_t first, size_t width, real *y);
+
+/* dcond [batch, cond_frames, conditioning] and parameter gradients accumulate, each unless NULL. Takes scratch. */
+void condition_backward(const conv1d *layer, compute *run, const network_input *in, size_t first, size_t width,
+                        const real *dy, real *dcond, real *grads);
+
+#endif

@@ -1,0 +1,40 @@
+/* The networks: one builder each. All register their parameters under prefix with the names of the published
+ * checkpoints, and give a network (nn/network.h) that network_free destroys. */
+#ifndef NN_NETWORKS_H
+#define NN_NETWORKS_H
+
+#include "nn/network.h"
+
+/* WaveGlow's WN (Prenger, Valle, Catanzaro 2018, section 2.1): start 1x1, layers of gated convolutions with dilation
+ * 2^i and conditioning from one 1x1 (cond_layer), residual and skip, end 1x1 (starts at zero). */
+typedef struct wn_options {
+    size_t inputs, outputs, conditioning;
+    size_t layers, channels, kernel;
+    bool weight_norm;
+} wn_options;
+vocode_status wn_build(const wn_options *options, param_set *set, const char *prefix, network **out,
+                       vocode_error *error);
+
+/* SqueezeWave's WN (Zhai et al. 2020, section 3): batch norm, depthwise and pointwise convolution, gate, residual 1x1,
+ * no skip. Batch norm uses its running statistics; folding it into the zero-padded convolution would be wrong at the
+ * edges. */
+typedef struct squeeze_wn_options {
+    size_t inputs, outputs, conditioning;
+    size_t layers, channels, kernel;
+    bool weight_norm, batch_norm;
+} squeeze_wn_options;
+vocode_status squeeze_wn_build(const squeeze_wn_options *options, param_set *set, const char *prefix, network **out,
+                               vocode_error *error);
+
+/* A stack of ConvNeXt blocks (Liu et al. 2022; 1-d as in Vocos, Siuzdak 2023): enter convolution of 3 taps over
+ * [x, cond], blocks (depthwise, layer norm, 1x1 up, GELU, 1x1 down, scaled residual), exit 1x1 (starts at zero). */
+typedef struct convnext_options {
+    size_t inputs, outputs, conditioning;
+    size_t blocks, dim, expansion, kernel;
+} convnext_options;
+vocode_status convnext_build(const convnext_options *options, param_set *set, const char *prefix, network **out,
+                             vocode_error *error);
+
+void network_free(network *net); /* NULL is fine */
+
+#endif

@@ -1,0 +1,119 @@
+#include "nn/weight.h"
+
+vocode_status weight_build(weight *w, param_set *set, const char *prefix, weight_style style, size_t outputs,
+                           size_t inputs, size_t taps, bool linear, vocode_error *error) {
+    const size_t shape[] = {outputs, inputs, taps}, gain[] = {outputs, 1, 1};
+    int rank = linear ? 2 : 3;
+    *w = (weight){.outputs = outputs, .inputs = inputs, .taps = taps};
+    if (style == WEIGHT_NORMED) {
+        w->gain = param_add(set, PARAM_TRAINED, prefix, "weight_g", rank, gain);
+        w->direction = param_add(set, PARAM_TRAINED, prefix, "weight_v", rank, shape);
+    } else {
+        w->plain = param_add(set, PARAM_TRAINED, prefix, "weight", rank, shape);
+    }
+    if (set->failed) return failed(error, VOCODE_MEMORY, "cannot register the weight %sweight", prefix);
+    w->packed = aligned_new(w->plain ? w->plain->count : w->direction->count, sizeof(real));
+    if (!w->packed) return failed(error, VOCODE_MEMORY, "cannot allocate the weight %sweight", prefix);
+    return VOCODE_OK;
+}
+
+static double row_norm(const real *row, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)row[i] * (double)row[i];
+    return sqrt(sum);
+}
+
+void weight_init(weight *w, uint64_t seed) {
+    size_t fan = w->inputs * w->taps;
+    double bound = 1 / sqrt((double)fan);
+    if (w->plain) {
+        param_init_uniform(w->plain, seed, bound);
+        return;
+    }
+    param_init_uniform(w->direction, seed, bound);
+    for (size_t o = 0; o < w->outputs; o++) w->gain->value[o] = (real)row_norm(w->direction->value + o * fan, fan);
+}
+
+void weight_zero(weight *w) {
+    param_fill(w->plain ? w->plain : w->gain, 0);
+}
+
+/* g / |v| or s of output o, or 1. A zero direction gives a zero weight. */
+static double row_scale(const weight *w, size_t o) {
+    if (w->scale) return (double)w->scale->value[o];
+    if (w->plain) return 1;
+    size_t fan = w->inputs * w->taps;
+    double norm = row_norm(w->direction->value + o * fan, fan);
+    return norm > 0 ? (double)w->gain->value[o] / norm : 0;
+}
+
+void weight_prepare(weight *w) {
+    const real *from = w->plain ? w->plain->value : w->direction->value;
+    for (size_t o = 0; o < w->outputs; o++) {
+        double scale = row_scale(w, o);
+        for (size_t i = 0; i < w->inputs; i++)
+            for (size_t j = 0; j < w->taps; j++)
+                w->packed[(j * w->inputs + i) * w->outputs + o] = (real)(scale * (double)*from++);
+    }
+}
+
+typedef struct unpacking {
+    const weight *w;
+    size_t first, count;
+    const real *dpacked;
+    real *grads;
+} unpacking;
+
+/* dot = sum of dw v over the inputs and taps of the slice's output o. */
+static double along(const unpacking *job, size_t o, const real *v) {
+    double sum = 0;
+    for (size_t i = 0; i < job->w->inputs; i++)
+        for (size_t j = 0; j < job->w->taps; j++)
+            sum += (double)job->dpacked[(j * job->w->inputs + i) * job->count + o] * (double)*v++;
+    return sum;
+}
+
+/* to += scale dw - shrink v */
+static void add_row(const unpacking *job, size_t o, double scale, double shrink, const real *v, real *to) {
+    for (size_t i = 0; i < job->w->inputs; i++)
+        for (size_t j = 0; j < job->w->taps; j++)
+            *to++ +=
+                (real)(scale * (double)job->dpacked[(j * job->w->inputs + i) * job->count + o] - shrink * (double)*v++);
+}
+
+/* With u = v / |v|: dg = dw . u, dv = g / |v| (dw - (dw . u) u)  (eq. 3). With a layer scale: ds = dw . v, dv = s dw.
+ */
+static void unpack_row(const unpacking *job, size_t o) {
+    const weight *w = job->w;
+    size_t fan = w->inputs * w->taps, output = job->first + o;
+    const real *v = (w->plain ? w->plain->value : w->direction->value) + output * fan;
+    if (w->plain) {
+        if (w->scale) param_grad(w->scale, job->grads)[output] += (real)along(job, o, v);
+        add_row(job, o, row_scale(w, output), 0, v, param_grad(w->plain, job->grads) + output * fan);
+        return;
+    }
+    double norm = row_norm(v, fan);
+    if (!(norm > 0)) return;
+    double slope = along(job, o, v) / norm, scale = (double)w->gain->value[output] / norm;
+    param_grad(w->gain, job->grads)[output] += (real)slope;
+    add_row(job, o, scale, scale * slope / norm, v, param_grad(w->direction, job->grads) + output * fan);
+}
+
+enum { OUTPUTS_A_TASK = 16 }; /* a cache line of dpacked */
+
+static void unpack_rows(void *context, size_t task) {
+    const unpacking *job = context;
+    size_t last = smaller(job->count, (task + 1) * OUTPUTS_A_TASK);
+    for (size_t o = task * OUTPUTS_A_TASK; o < last; o++) unpack_row(job, o);
+}
+
+void weight_backward(const weight *w, const compute *run, size_t first, size_t count, const real *dpacked,
+                     real *grads) {
+    if (grads)
+        run_tasks(run, tiles_of(count, OUTPUTS_A_TASK), unpack_rows, &(unpacking){w, first, count, dpacked, grads});
+}
+
+void weight_free(weight *w) {
+    aligned_free(w->packed);
+    w->packed = NULL;
+}

@@ -6,7 +6,7 @@
 set(VOCODE_FLOORS core kernels io dsp nn flows vocoder)
 
 set(VOCODE_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-conversion
-    -Wno-maybe-uninitialized) # TRY hides from the optimiser that a failed call never goes on
+    $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>) # TRY hides from the optimiser that a failed call never goes on
 if(VOCODE_WERROR)
   list(APPEND VOCODE_WARNINGS -Werror)
 endif()
@@ -18,6 +18,20 @@ target_include_directories(vocode_flags INTERFACE ${PROJECT_SOURCE_DIR}/src
 target_compile_definitions(vocode_flags INTERFACE _GNU_SOURCE VOCODE_VERSION="${PROJECT_VERSION}")
 if(VOCODE_BLAS)
   target_compile_definitions(vocode_flags INTERFACE VOCODE_BLAS)
+endif()
+if(VOCODE_SIMD)
+  target_compile_definitions(vocode_flags INTERFACE VOCODE_SIMD)
+endif()
+# Each instruction set's file is compiled for it, and called where the processor has it (src/kernels/dispatch.c).
+# Their tiles of sums live in registers only where loops are unrolled.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/avx2.c PROPERTIES COMPILE_OPTIONS
+                              "-mavx2;-mfma;$<$<NOT:$<CONFIG:Debug>>:-O3>")
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/avx512.c PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;$<$<NOT:$<CONFIG:Debug>>:-O3>")
+else()
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/neon.c PROPERTIES COMPILE_OPTIONS
+                              "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 endif()
 if(VOCODE_SANITIZE)
   target_compile_options(vocode_flags INTERFACE -fsanitize=${VOCODE_SANITIZE} -fno-omit-frame-pointer

@@ -5,6 +5,7 @@
 #include <vocode/mel.h>
 #include <vocode/model.h>
 #include <vocode/status.h>
+#include <vocode/stream.h>
 
 #ifdef __cplusplus
 extern "C" {

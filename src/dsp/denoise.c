@@ -5,7 +5,7 @@
 
 #include "core/arena.h"
 #include "core/fail.h"
-#include "dsp/stft.h"
+#include "dsp/stft_pass.h"
 
 static vocode_status open_signal(const real *audio, size_t n, const stft *transform, double **padded,
                                  vocode_error *error) {
@@ -44,39 +44,48 @@ vocode_status denoise_bias(const real *bias_audio, size_t n, size_t n_fft, size_
     return status;
 }
 
-static void subtract(const stft *transform, const double *bias, double strength, double complex *spectrum) {
+void denoise_frame(const stft *transform, const double *bias, double strength, const double *span,
+                   const stft_work *work) {
+    stft_analyse(transform, span, work);
     for (size_t k = 0; k < transform->bins; k++) {
-        double found = magnitude(spectrum[k]), kept = fmax(0, found - strength * bias[k]);
-        spectrum[k] *= found > 0 ? kept / found : 0;
+        double found = magnitude(work->spectrum[k]), kept = fmax(0, found - strength * bias[k]);
+        work->spectrum[k] *= found > 0 ? kept / found : 0;
     }
+    stft_synthesise(transform, work);
+}
+
+/* The frames of a whole signal. */
+typedef struct subtraction {
+    const stft *transform;
+    const double *bias;
+    double strength;
+} subtraction;
+
+static bool subtract(void *context, size_t t, const double *span, const stft_work *work) {
+    (void)t;
+    const subtraction *job = context;
+    denoise_frame(job->transform, job->bias, job->strength, span, work);
+    return true;
 }
 
 vocode_status denoise(real *audio, size_t n, size_t n_fft, size_t hop, const double *bias, double strength,
                       vocode_error *error) {
     stft transform;
+    if (n == 0) return failed(error, VOCODE_VALUE, "the audio to denoise has no samples");
     TRY(stft_init(&transform, n_fft, hop, n_fft, n_fft / 2, STFT_REFLECT, error));
-    arena memory = arena_over(NULL, 0);
-    stft_work_take(&transform, &memory);
-    size_t frames = stft_frames(&transform, n);
-    void *scratch = aligned_new(memory.peak, 1);
-    double *padded = NULL, *sum = scratch ? aligned_new(n + 2 * transform.pad, sizeof *sum) : NULL;
-    vocode_status status = sum ? open_signal(audio, n, &transform, &padded, error)
-                               : failed(error, VOCODE_MEMORY, "out of memory to denoise %zu samples", n);
-    if (!status) {
-        memory = arena_over(scratch, memory.peak);
-        stft_work work = stft_work_take(&transform, &memory);
-        for (size_t t = 0; t < frames; t++) {
-            stft_analyse(&transform, padded + t * hop, &work);
-            subtract(&transform, bias, strength, work.spectrum);
-            stft_synthesise(&transform, &work);
-            stft_add(&transform, work.frame, sum + t * hop);
-        }
-        stft_normalise(&transform, sum, n, frames);
-        for (size_t i = 0; i < n; i++) audio[i] = (real)sum[transform.pad + i];
+    subtraction job = {&transform, bias, strength};
+    double *signal = aligned_new(n, sizeof *signal);
+    stft_pass *pass = NULL;
+    vocode_status status = signal ? stft_pass_new(&transform, n, subtract, &job, &pass, error)
+                                  : failed(error, VOCODE_MEMORY, "out of memory to denoise %zu samples", n);
+    if (status == VOCODE_OK) {
+        size_t count;
+        for (size_t i = 0; i < n; i++) signal[i] = (double)audio[i];
+        const double *done = stft_pass_push(pass, signal, n, true, &count);
+        for (size_t i = 0; i < count; i++) audio[i] = (real)done[i];
     }
-    aligned_free(padded);
-    aligned_free(sum);
-    aligned_free(scratch);
+    stft_pass_free(pass);
+    aligned_free(signal);
     stft_free(&transform);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <vocode/status.h>
 
 #include "core/real.h"
+#include "dsp/stft.h"
 
 #define DENOISE_N_FFT 1024 /* WaveGlow's */
 #define DENOISE_HOP 256
@@ -20,5 +21,9 @@ vocode_status denoise_bias(const real *bias_audio, size_t n, size_t n_fft, size_
  * rounding. VOCODE_VALUE for sizes that make no STFT, VOCODE_MEMORY; then the audio is untouched. */
 vocode_status denoise(real *audio, size_t n, size_t n_fft, size_t hop, const double *bias, double strength,
                       vocode_error *error);
+
+/* One frame, for streams: span [n_fft] -> work->frame, windowed, to be added up. */
+void denoise_frame(const stft *transform, const double *bias, double strength, const double *span,
+                   const stft_work *work);
 
 #endif

@@ -118,7 +118,7 @@ static vocode_status check_samples(const mel_convention *c, const float *samples
     for (size_t i = 0; i < n; i++)
         if (!isfinite(samples[i]))
             return failed(error, VOCODE_VALUE, "sample %zu of %zu is %s, expected finite audio", i, n,
-                          isnan(samples[i]) ? "not a number" : "infinite");
+                          isnan(samples[i]) ? "NaN" : "infinite");
     return VOCODE_OK;
 }
 

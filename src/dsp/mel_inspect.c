@@ -258,7 +258,7 @@ vocode_status mel_inspect(const float *mel, size_t frames, size_t bands, const m
     for (size_t i = 0; i < frames * bands; i++)
         if (!isfinite(mel[i]))
             return failed(error, VOCODE_VALUE, "the mel has %s at band %zu of frame %zu (counted from 0)",
-                          isnan(mel[i]) ? "a value that is not a number" : "an infinite value", i % bands, i / bands);
+                          isnan(mel[i]) ? "NaN" : "an infinity", i % bands, i / bands);
     if (!warnings || !warnings->warn) return VOCODE_OK;
     picture p = look(mel, frames, bands);
     return warn_of_values(&p, expected, warnings, error);

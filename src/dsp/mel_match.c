@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/fail.h"
+#include "dsp/stft_pass.h"
 
 #define LOG_RATIO_MOST 2.0 /* a pass corrects a magnitude by at most e^2 */
 #define COVER_LEAST 1e-6   /* keeps the quotient finite where a band only touches a bin */
@@ -73,40 +74,51 @@ void mel_match_frame(const mel_matcher *matcher, const real *mel, const double *
     stft_synthesise(&matcher->transform, &work->frame);
 }
 
-static void one_pass(const mel_matcher *matcher, const real *mel, size_t frames, double *from, double *to, size_t n,
-                     const match_work *work) {
-    const stft *s = &matcher->transform;
-    stft_fill_ends(s, from, n);
-    memset(to, 0, (n + 2 * s->pad) * sizeof *to);
-    for (size_t t = 0; t < frames; t++) {
-        mel_match_frame(matcher, mel + t * matcher->bank.bands, from + t * s->hop, work);
-        stft_add(s, work->frame.frame, to + t * s->hop);
-    }
-    stft_normalise(s, to, n, stft_frames(s, n));
+/* The frames of one pass over a whole signal. */
+typedef struct whole_pass {
+    const mel_matcher *matcher;
+    const real *mel;
+    size_t frames;
+    match_work work;
+} whole_pass;
+
+static bool match_one(void *context, size_t t, const double *span, const stft_work *frame) {
+    whole_pass *pass = context;
+    if (t >= pass->frames) return false;
+    pass->work.frame = *frame;
+    mel_match_frame(pass->matcher, pass->mel + t * pass->matcher->bank.bands, span, &pass->work);
+    return true;
+}
+
+static vocode_status run_pass(whole_pass *pass, double *signal, size_t n, vocode_error *error) {
+    stft_pass *run;
+    size_t count;
+    TRY(stft_pass_new(&pass->matcher->transform, n, match_one, pass, &run, error));
+    const double *done = stft_pass_push(run, signal, n, true, &count);
+    memcpy(signal, done, count * sizeof *signal);
+    stft_pass_free(run);
+    return VOCODE_OK;
 }
 
 vocode_status mel_match(const mel_matcher *matcher, real *audio, const real *mel, size_t frames, size_t passes,
                         vocode_error *error) {
-    const stft *s = &matcher->transform;
-    size_t n, size;
+    size_t n;
     if (frames == 0 || passes == 0) return VOCODE_OK;
     arena memory = arena_over(NULL, 0);
     match_work_take(matcher, &memory);
-    int bad = __builtin_mul_overflow(frames, s->hop, &n) || __builtin_add_overflow(n, 2 * s->pad, &size);
-    size_t padded = bad ? 0 : (size + 7) / 8 * 8;
-    void *scratch = bad ? NULL : aligned_new(memory.peak / sizeof(double) + 2 * padded, sizeof(double));
-    if (!scratch) return failed(error, VOCODE_MEMORY, "out of memory to match %zu frames", frames);
-    double *from = scratch, *to = from + padded;
-    memory = arena_over(to + padded, memory.peak);
-    match_work work = match_work_take(matcher, &memory);
-    for (size_t i = 0; i < n; i++) from[s->pad + i] = (double)audio[i];
-    for (size_t pass = 0; pass < passes; pass++) {
-        one_pass(matcher, mel, frames, from, to, n, &work);
-        double *swap = from;
-        from = to;
-        to = swap;
+    bool bad = __builtin_mul_overflow(frames, matcher->transform.hop, &n);
+    double *signal = bad ? NULL : aligned_new(n, sizeof *signal);
+    void *scratch = aligned_new(memory.peak, 1);
+    vocode_status status =
+        signal && scratch ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory to match %zu frames", frames);
+    if (status == VOCODE_OK) {
+        memory = arena_over(scratch, memory.peak);
+        whole_pass pass = {matcher, mel, frames, match_work_take(matcher, &memory)};
+        for (size_t i = 0; i < n; i++) signal[i] = (double)audio[i];
+        for (size_t i = 0; status == VOCODE_OK && i < passes; i++) status = run_pass(&pass, signal, n, error);
     }
-    for (size_t i = 0; i < n; i++) audio[i] = (real)from[s->pad + i];
+    for (size_t i = 0; status == VOCODE_OK && i < n; i++) audio[i] = (real)signal[i];
+    aligned_free(signal);
     aligned_free(scratch);
-    return VOCODE_OK;
+    return status;
 }

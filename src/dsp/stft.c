@@ -107,18 +107,19 @@ void stft_add(const stft *transform, const double *frame, double *target) {
     for (size_t i = 0; i < transform->n_fft; i++) target[i] += frame[i];
 }
 
+double stft_cover(const stft *transform, size_t position, size_t frames) {
+    size_t hop = transform->hop, n_fft = transform->n_fft, last = position / hop;
+    size_t first = position < n_fft ? 0 : (position - n_fft) / hop + 1;
+    if (frames == 0 || first >= frames) return 0;
+    if (last < frames && position + 1 >= n_fft) return transform->envelope[position % hop];
+    return envelope_at(transform, position, first, last < frames ? last : frames - 1);
+}
+
+double stft_divide(double sum, double cover) {
+    return cover > ENVELOPE_LEAST ? sum / cover : sum;
+}
+
 void stft_normalise(const stft *transform, double *padded, size_t n, size_t frames) {
-    size_t hop = transform->hop, n_fft = transform->n_fft;
-    for (size_t s = 0; s < n; s++) {
-        size_t position = transform->pad + s, last = position / hop;
-        size_t first = position < n_fft ? 0 : (position - n_fft) / hop + 1;
-        double sum;
-        if (frames == 0 || first >= frames)
-            sum = 0;
-        else if (last < frames && position + 1 >= n_fft)
-            sum = transform->envelope[position % hop];
-        else
-            sum = envelope_at(transform, position, first, last < frames ? last : frames - 1);
-        if (sum > ENVELOPE_LEAST) padded[position] /= sum;
-    }
+    for (size_t position = transform->pad; position < transform->pad + n; position++)
+        padded[position] = stft_divide(padded[position], stft_cover(transform, position, frames));
 }

@@ -1,5 +1,6 @@
 /* Flows made of flows. Both take their parts over, also when they fail; the arrays that hold the pointers stay the
- * caller's. A missing part (NULL) is an error. Errors: VOCODE_SHAPE names the parts that do not fit together. */
+ * caller's, and out may be one of them: it is written last, on success only. A missing part (NULL) is an error. Errors:
+ * VOCODE_SHAPE names the parts that do not fit together. */
 #ifndef FLOWS_COMPOSITE_H
 #define FLOWS_COMPOSITE_H
 

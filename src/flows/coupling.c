@@ -16,6 +16,7 @@
 
 #include "flows/build.h"
 #include "flows/flows.h"
+#include "flows/streamed.h"
 #include "nn/networks.h"
 
 static const real bound = 2; /* of |s| where it is bounded */
@@ -72,18 +73,22 @@ static void forward_tile(void *context, size_t index) {
     job->sums[index] = sum;
 }
 
+/* x [channels] from z and the network's row; s [moved] is written and may be where net has its log-scales. */
+static void undo_row(const coupling *self, const real *net, real *s, const real *z, real *x) {
+    const real *shift = net + self->shift_at, *moved = z + self->passed;
+    row_scales(self, net, s);
+    pass(z, self->passed, x);
+    for (size_t c = 0; c < self->moved; c++) x[self->passed + c] = (moved[c] - shift[c]) * exp(-s[c]);
+}
+
 static void inverse_tile(void *context, size_t index) {
     const affine *job = context;
     const coupling *self = job->self;
     size_t channels = self->base.channels, moved = self->moved;
     row_tile tile = row_tile_at(job->shape, index);
-    for (size_t t = tile.first; t < tile.first + tile.count; t++) {
-        const real *net = job->net + t * 2 * moved, *shift = net + self->shift_at, *z = job->z + t * channels;
-        real *s = job->log_s + t * moved, *x = job->out + t * channels;
-        row_scales(self, net, s);
-        pass(z, self->passed, x);
-        for (size_t c = 0; c < moved; c++) x[self->passed + c] = (z[self->passed + c] - shift[c]) * exp(-s[c]);
-    }
+    for (size_t t = tile.first; t < tile.first + tile.count; t++)
+        undo_row(self, job->net + t * 2 * moved, job->log_s + t * moved, job->z + t * channels,
+                 job->out + t * channels);
 }
 
 /* dx_b and the gradient of the network's output */
@@ -217,6 +222,35 @@ static void destroy(flow *base) {
     free(base);
 }
 
+/* What the loop over rows of a stream works on. */
+typedef struct undoing {
+    const coupling *self;
+    size_t rows;
+    real *net;
+    const real *z;
+    real *x;
+} undoing;
+
+static void undo_tile(void *context, size_t index) {
+    const undoing *job = context;
+    const coupling *self = job->self;
+    size_t channels = self->base.channels, moved = self->moved, first = index * TILE_ROWS;
+    size_t past = first + smaller(TILE_ROWS, job->rows - first);
+    for (size_t t = first; t < past; t++) {
+        real *net = job->net + t * 2 * moved;
+        undo_row(self, net, net + self->scale_at, job->z + t * channels, job->x + t * channels);
+    }
+}
+
+static void invert_rows(const flow *base, const compute *run, size_t rows, real *net, const real *z, real *x) {
+    undoing job = {(const coupling *)base, rows, net, z, x};
+    run_tasks(run, tiles_of(rows, TILE_ROWS), undo_tile, &job);
+}
+
+affine_view coupling_view(const flow *base) {
+    return (affine_view){((const coupling *)base)->net, invert_rows};
+}
+
 static const flow_class coupling_class = {.name = "coupling",
                                           .init = init,
                                           .prepare = prepare,
@@ -225,6 +259,7 @@ static const flow_class coupling_class = {.name = "coupling",
                                           .backward = backward,
                                           .rebuild = rebuild,
                                           .halo = halo,
+                                          .stream = coupling_stream_new,
                                           .destroy = destroy};
 
 static vocode_status build_network(coupling *self, const coupling_options *options, size_t conditioning, param_set *set,

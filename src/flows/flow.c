@@ -68,7 +68,7 @@ void flow_init(flow *self, uint64_t seed) {
 
 vocode_status flow_init_from(flow *self, const flow_run *run, const real *x) {
     TRY(check_run(self, run));
-    return self->type->init_from ? self->type->init_from(self, run, x) : VOCODE_OK;
+    return self->traits & FLOW_DATA_DEPENDENT_INIT ? self->type->init_from(self, run, x) : VOCODE_OK;
 }
 
 vocode_status flow_prepare(flow *self, vocode_error *error) {
@@ -135,9 +135,7 @@ vocode_status flow_backward_rebuild(const flow *self, const flow_run *run, const
 static vocode_status dry_run(flow *self, const flow_run *run, flow_use use, arena *tape) {
     arena again = *tape;
     switch (use) {
-    case FLOW_FORWARD:
-        if (self->traits & FLOW_DATA_DEPENDENT_INIT) TRY(flow_init_from(self, run, NULL));
-        return flow_forward(self, run, NULL, NULL, NULL, NULL);
+    case FLOW_FORWARD: TRY(flow_init_from(self, run, NULL)); return flow_forward(self, run, NULL, NULL, NULL, NULL);
     case FLOW_INVERSE: return flow_inverse(self, run, NULL, NULL);
     case FLOW_TRAIN:
         TRY(flow_forward(self, run, NULL, NULL, NULL, tape));
@@ -152,13 +150,10 @@ static vocode_status dry_run(flow *self, const flow_run *run, flow_use use, aren
 vocode_status flow_measure(const flow *self, const flow_run *run, flow_use use, size_t *scratch, size_t *tape) {
     compute work = {arena_over(NULL, 0), run->work->threads};
     arena kept = arena_over(NULL, 0);
-    real nowhere = 0; /* a place for gradients, so that nothing is left out because nobody wants it; never written */
     flow_run dry = {.work = &work,
                     .shape = run->shape,
                     .cond_frames = run->cond_frames,
                     .cond_channels = run->cond_channels,
-                    .dcond = &nowhere,
-                    .grads = &nowhere,
                     .error = run->error};
     TRY(dry_run((flow *)self, &dry, use, &kept)); /* a dry run changes nothing */
     if (work.scratch.peak >= SIZE_MAX / 2 || kept.peak >= SIZE_MAX / 2)

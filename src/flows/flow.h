@@ -53,9 +53,11 @@ typedef struct flow_run {
 } flow_run;
 
 typedef struct flow flow;
+struct stream_setting;
+struct flow_stream;
 
-/* What a data frame depends on besides its own latent frame, in both directions of time: so many latent frames, and so
- * many frames of conditioning, both counted at the latent's rate. */
+/* What a data frame depends on besides its own latent frame, in both directions of time: at most so many latent frames,
+ * and so many frames of conditioning, both counted at the latent's rate. */
 typedef struct flow_halo {
     size_t latent, cond;
 } flow_halo;
@@ -85,7 +87,10 @@ typedef struct flow_class {
     vocode_status (*rebuild)(const flow *self, const flow_run *run, const real *z, real *x, const real *dz,
                              const double *dlogdet, real *dx, arena *tape);
     flow_halo (*halo)(const flow *self); /* NULL: none */
-    void (*destroy)(flow *self);         /* frees self too */
+    /* Its inverse as latent rows arrive (flows/stream.h). NULL: rows do not look around, inverse serves. */
+    vocode_status (*stream)(const flow *self, const struct stream_setting *setting, struct flow_stream **out,
+                            vocode_error *error);
+    void (*destroy)(flow *self); /* frees self too */
 } flow_class;
 
 /* Every flow's struct starts with one. Data [frames, channels] has the latent [frames / fold, channels * fold]. */
@@ -108,7 +113,7 @@ typedef struct flow_dims {
 vocode_status flow_latent_shape(const flow *self, flow_shape x, flow_shape *z, vocode_error *error);
 vocode_status flow_data_shape(const flow *self, flow_shape z, flow_shape *x, vocode_error *error);
 void flow_init(flow *self, uint64_t seed);
-vocode_status flow_init_from(flow *self, const flow_run *run, const real *x);
+vocode_status flow_init_from(flow *self, const flow_run *run, const real *x); /* nothing without the trait */
 vocode_status flow_prepare(flow *self, vocode_error *error);
 vocode_status flow_forward(const flow *self, const flow_run *run, const real *x, real *z, double *logdet, arena *tape);
 vocode_status flow_inverse(const flow *self, const flow_run *run, const real *z, real *x);

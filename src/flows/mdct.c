@@ -12,6 +12,7 @@
 
 #include "flows/build.h"
 #include "flows/flows.h"
+#include "flows/streamed.h"
 
 typedef struct mdct_flow {
     flow base;
@@ -60,8 +61,17 @@ static void destroy(flow *base) {
     free(base);
 }
 
-static const flow_class mdct_class = {
-    .name = "mdct", .forward = forward, .inverse = inverse, .backward = backward, .halo = halo, .destroy = destroy};
+const mdct *mdct_flow_transform(const flow *base) {
+    return ((const mdct_flow *)base)->transform;
+}
+
+static const flow_class mdct_class = {.name = "mdct",
+                                      .forward = forward,
+                                      .inverse = inverse,
+                                      .backward = backward,
+                                      .halo = halo,
+                                      .stream = mdct_stream_new,
+                                      .destroy = destroy};
 
 #define DEFAULT_BINS 256
 #define MOST_BINS 65536

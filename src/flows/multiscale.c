@@ -18,6 +18,7 @@
 
 #include "flows/composite.h"
 #include "flows/parts.h"
+#include "flows/streamed.h"
 
 typedef struct multiscale {
     flow base;
@@ -196,6 +197,14 @@ static void destroy(flow *base) {
     free(self);
 }
 
+const flow_parts *multiscale_levels(const flow *base) {
+    return &((const multiscale *)base)->levels;
+}
+
+const size_t *multiscale_early(const flow *base) {
+    return ((const multiscale *)base)->early;
+}
+
 static const flow_class multiscale_class = {.name = "multiscale",
                                             .init = init,
                                             .init_from = init_from,
@@ -205,6 +214,7 @@ static const flow_class multiscale_class = {.name = "multiscale",
                                             .backward = backward,
                                             .rebuild = rebuild,
                                             .halo = halo,
+                                            .stream = multiscale_stream_new,
                                             .destroy = destroy};
 
 /* Sets n_k and a_k. */
@@ -226,7 +236,6 @@ static vocode_status lay_out(multiscale *self, const size_t *early, vocode_error
 }
 
 vocode_status multiscale_new(flow **levels, const size_t *early, size_t count, flow **out, vocode_error *error) {
-    *out = NULL;
     if (count == 0) return failed(error, VOCODE_ARGUMENT, "multiscale: expected at least one level, found none");
     multiscale *self = calloc(1, sizeof *self);
     if (!self) {
@@ -236,9 +245,10 @@ vocode_status multiscale_new(flow **levels, const size_t *early, size_t count, f
     self->base.type = &multiscale_class;
     vocode_status status = parts_take(&self->levels, &self->base, levels, early, count, error);
     if (status == VOCODE_OK) status = lay_out(self, early, error);
-    if (status == VOCODE_OK)
-        *out = &self->base;
-    else
+    if (status != VOCODE_OK) {
         destroy(&self->base);
-    return status;
+        return status;
+    }
+    *out = &self->base;
+    return VOCODE_OK;
 }

@@ -49,7 +49,7 @@ static vocode_status backward(const flow *self, const flow_run *run, const real 
 }
 
 static void destroy(flow *self) {
-    free(((permute *)self)->order);
+    aligned_free(((permute *)self)->order);
     free(self);
 }
 
@@ -84,7 +84,7 @@ vocode_status permute_build(const permute_options *options, flow_dims dims, para
     TRY(flow_new(sizeof(permute), &permute_class, FLOW_VOLUME_PRESERVING | FLOW_REINVERTIBLE, dims, prefix, out,
                  error));
     permute *self = (permute *)*out;
-    self->order = calloc(dims.channels, sizeof *self->order);
+    self->order = aligned_new(dims.channels, sizeof *self->order); /* checks for overflow */
     if (!self->order)
         return flow_abandon(
             out, failed(error, VOCODE_MEMORY, "permute %s: out of memory for %zu channels", prefix, dims.channels));

@@ -12,6 +12,7 @@
 
 #include "flows/build.h"
 #include "flows/flows.h"
+#include "flows/streamed.h"
 #include "nn/networks.h"
 
 typedef struct scale {
@@ -141,6 +142,18 @@ static void destroy(flow *base) {
     free(base);
 }
 
+/* x = z exp(net + offset) */
+static void invert_rows(const flow *base, const compute *run, size_t rows, real *net, const real *z, real *x) {
+    const scale *self = (const scale *)base;
+    product job = {rows * base->channels, z, net, 1, x};
+    for (size_t i = 0; i < job.count; i++) net[i] += self->offset;
+    run_tasks(run, tiles_of(job.count, PRODUCT_TILE), product_tile, &job);
+}
+
+affine_view scale_view(const flow *base) {
+    return (affine_view){((const scale *)base)->net, invert_rows};
+}
+
 static const flow_class scale_class = {.name = "scale",
                                        .init = init,
                                        .prepare = prepare,
@@ -149,6 +162,7 @@ static const flow_class scale_class = {.name = "scale",
                                        .backward = backward,
                                        .rebuild = rebuild,
                                        .halo = halo,
+                                       .stream = scale_stream_new,
                                        .destroy = destroy};
 
 vocode_status scale_build(const scale_options *options, flow_dims dims, param_set *set, const char *prefix, flow **out,

@@ -9,6 +9,7 @@
 
 #include "flows/composite.h"
 #include "flows/parts.h"
+#include "flows/streamed.h"
 
 typedef struct sequence {
     flow base;
@@ -21,7 +22,7 @@ typedef struct step {
     size_t start; /* of the part's own tape */
 } step;
 
-static const flow_parts *parts_of(const flow *base) {
+const flow_parts *sequence_parts(const flow *base) {
     return &((const sequence *)base)->parts;
 }
 
@@ -52,7 +53,7 @@ static vocode_status forward_taped(const flow_parts *parts, const flow_run *run,
 
 static vocode_status forward(const flow *base, const flow_run *run, const real *x, real *z, double *logdet,
                              arena *tape) {
-    const flow_parts *parts = parts_of(base);
+    const flow_parts *parts = sequence_parts(base);
     if (tape) return forward_taped(parts, run, x, z, logdet, tape);
     size_t mark = run->work->scratch.used;
     real *spare = spare_array(run, parts);
@@ -67,7 +68,7 @@ static vocode_status forward(const flow *base, const flow_run *run, const real *
 }
 
 static vocode_status inverse(const flow *base, const flow_run *run, const real *z, real *x) {
-    const flow_parts *parts = parts_of(base);
+    const flow_parts *parts = sequence_parts(base);
     size_t mark = run->work->scratch.used;
     real *spare = spare_array(run, parts);
     for (size_t k = parts->count; k-- > 0;) {
@@ -82,7 +83,7 @@ static vocode_status inverse(const flow *base, const flow_run *run, const real *
 
 static vocode_status backward(const flow *base, const flow_run *run, const real *x, const real *z, const real *dz,
                               const double *dlogdet, real *dx, arena *tape) {
-    const flow_parts *parts = parts_of(base);
+    const flow_parts *parts = sequence_parts(base);
     size_t mark = run->work->scratch.used;
     real *spare = spare_array(run, parts);
     const step *steps = arena_take(tape, parts->count, sizeof *steps);
@@ -101,7 +102,7 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
 
 static vocode_status rebuild(const flow *base, const flow_run *run, const real *z, real *x, const real *dz,
                              const double *dlogdet, real *dx, arena *tape) {
-    const flow_parts *parts = parts_of(base);
+    const flow_parts *parts = sequence_parts(base);
     size_t mark = run->work->scratch.used;
     real *spare_x = spare_array(run, parts), *spare_dx = spare_array(run, parts);
     for (size_t k = parts->count; k-- > 0;) {
@@ -116,12 +117,12 @@ static vocode_status rebuild(const flow *base, const flow_run *run, const real *
 }
 
 static void init(flow *base, uint64_t seed) {
-    parts_init(parts_of(base), seed);
+    parts_init(sequence_parts(base), seed);
 }
 
 /* Each part is set from what the parts before it make of the batch. */
 static vocode_status init_from(flow *base, const flow_run *run, const real *x) {
-    const flow_parts *parts = parts_of(base);
+    const flow_parts *parts = sequence_parts(base);
     size_t mark = run->work->scratch.used, count = flow_shape_count(run->shape);
     real *arrays[] = {arena_reals(&run->work->scratch, count), arena_reals(&run->work->scratch, count)};
     double *logdet = arena_take(&run->work->scratch, run->shape.batch, sizeof *logdet);
@@ -137,11 +138,11 @@ static vocode_status init_from(flow *base, const flow_run *run, const real *x) {
 }
 
 static vocode_status prepare(flow *base, vocode_error *error) {
-    return parts_prepare(parts_of(base), error);
+    return parts_prepare(sequence_parts(base), error);
 }
 
 static flow_halo halo(const flow *base) {
-    return parts_halo(parts_of(base));
+    return parts_halo(sequence_parts(base));
 }
 
 static void destroy(flow *base) {
@@ -158,10 +159,10 @@ static const flow_class sequence_class = {.name = "sequence",
                                           .backward = backward,
                                           .rebuild = rebuild,
                                           .halo = halo,
+                                          .stream = sequence_stream_new,
                                           .destroy = destroy};
 
 vocode_status sequence_new(flow **parts, size_t count, flow **out, vocode_error *error) {
-    *out = NULL;
     if (count == 0) return failed(error, VOCODE_ARGUMENT, "sequence: expected at least one part, found none");
     sequence *self = calloc(1, sizeof *self);
     if (!self) {
@@ -170,9 +171,10 @@ vocode_status sequence_new(flow **parts, size_t count, flow **out, vocode_error 
     }
     self->base.type = &sequence_class;
     vocode_status status = parts_take(&self->parts, &self->base, parts, NULL, count, error);
-    if (status == VOCODE_OK)
-        *out = &self->base;
-    else
+    if (status != VOCODE_OK) {
         destroy(&self->base);
-    return status;
+        return status;
+    }
+    *out = &self->base;
+    return VOCODE_OK;
 }

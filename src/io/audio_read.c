@@ -76,9 +76,11 @@ static vocode_status source_open(const char *path, source *from, vocode_error *e
         from->size = (size_t)about.st_size;
         return VOCODE_OK;
     }
+    int fd = from->fd >= 0 ? from->fd : STDIN_FILENO;
+    vocode_status status = bytes_read_open(fd, from->name, SIZE_MAX / 2, &from->bytes, &from->size, error);
     if (from->fd >= 0) close(from->fd);
-    from->fd = -1;
-    TRY(bytes_read(path, SIZE_MAX / 2, &from->bytes, &from->size, error));
+    from->fd = -1; /* from here on the bytes in memory are the source */
+    if (status != VOCODE_OK) return status;
     from->first_size = from->size < LOOKED_AT ? from->size : LOOKED_AT;
     memcpy(from->first, from->bytes, from->first_size);
     return VOCODE_OK;
@@ -91,7 +93,8 @@ static vocode_status refuse_truncated_wav(const source *from, vocode_error *erro
     size_t announced = 0;
     if (from->first_size < riff_head || memcmp(from->first, "RIFF", 4) != 0) return VOCODE_OK;
     for (size_t i = 0; i < 4; i++) announced |= (size_t)from->first[4 + i] << (8 * i);
-    if (announced >= least_unknown || announced + riff_head <= from->size) return VOCODE_OK;
+    /* One byte of grace: some programs count the padding byte at the end and do not write it. */
+    if (announced >= least_unknown || announced + riff_head <= from->size + 1) return VOCODE_OK;
     return failed(error, VOCODE_FORMAT, "%s: truncated: the WAV header announces %zu bytes, the file has %zu",
                   from->name, announced + riff_head, from->size);
 }

@@ -52,26 +52,26 @@ static vocode_status read_all(int fd, const char *name, size_t room, size_t limi
     return VOCODE_OK;
 }
 
-vocode_status bytes_read(const char *path, size_t limit, unsigned char **out, size_t *size, vocode_error *error) {
-    const char *name = input_name(path);
-    int is_stdin = strcmp(path, "-") == 0;
-    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return failed_errno(error, VOCODE_IO, "cannot open %s", name);
+vocode_status bytes_read_open(int fd, const char *name, size_t limit, unsigned char **out, size_t *size,
+                              vocode_error *error) {
     struct stat about;
     size_t room = FIRST_BLOCK;
-    vocode_status status = VOCODE_OK;
-    if (fstat(fd, &about) == 0) {
-        if (S_ISDIR(about.st_mode)) {
-            status = failed(error, VOCODE_IO, "cannot read %s: it is a folder", name);
-        } else if (S_ISREG(about.st_mode) && about.st_size > 0) {
-            room = (size_t)about.st_size;
-            if (room > limit)
-                status =
-                    failed(error, VOCODE_FORMAT, "%s: %zu bytes, more than the %zu allowed here", name, room, limit);
-        }
+    if (fstat(fd, &about) != 0) return failed_errno(error, VOCODE_IO, "cannot read %s", name);
+    if (S_ISDIR(about.st_mode)) return failed(error, VOCODE_IO, "cannot read %s: it is a folder", name);
+    if (S_ISREG(about.st_mode) && about.st_size > 0) {
+        room = (size_t)about.st_size;
+        if (room > limit)
+            return failed(error, VOCODE_FORMAT, "%s: %zu bytes, more than the %zu allowed here", name, room, limit);
     }
-    if (status == VOCODE_OK) status = read_all(fd, name, room, limit, out, size, error);
-    if (!is_stdin) close(fd);
+    return read_all(fd, name, room, limit, out, size, error);
+}
+
+vocode_status bytes_read(const char *path, size_t limit, unsigned char **out, size_t *size, vocode_error *error) {
+    if (strcmp(path, "-") == 0) return bytes_read_open(STDIN_FILENO, input_name(path), limit, out, size, error);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return failed_errno(error, VOCODE_IO, "cannot open %s", path);
+    vocode_status status = bytes_read_open(fd, path, limit, out, size, error);
+    close(fd);
     return status;
 }
 

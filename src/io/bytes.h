@@ -10,6 +10,10 @@
  * follows the size bytes. More than limit bytes is VOCODE_FORMAT, an unreadable file VOCODE_IO. */
 vocode_status bytes_read(const char *path, size_t limit, unsigned char **out, size_t *size, vocode_error *error);
 
+/* The same from an open descriptor, from where it stands to its end; name is what messages call it. */
+vocode_status bytes_read_open(int fd, const char *name, size_t limit, unsigned char **out, size_t *size,
+                              vocode_error *error);
+
 /* What the bytes look like from their beginning, as an English noun with its article ("a WAV file", "text"); "empty"
  * for none and "unknown data" for what it does not know. */
 const char *bytes_kind(const void *bytes, size_t size);

@@ -74,7 +74,7 @@ vocode_status vm_make_text(machine *m, pickle_kind kind, const char *text, size_
 }
 
 vocode_status vm_push_text(machine *m, pickle_kind kind, const char *text, size_t size) {
-    pickle_ref ref;
+    pickle_ref ref = PICKLE_ABSENT;
     TRY(vm_make_text(m, kind, text, size, &ref));
     return vm_push(m, ref);
 }
@@ -107,7 +107,7 @@ static uint64_t little_endian(const unsigned char *bytes, size_t width) {
 }
 
 vocode_status vm_read_unsigned(machine *m, size_t width, uint64_t *value) {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     TRY(vm_read_bytes(m, width, &bytes));
     *value = little_endian(bytes, width);
     return VOCODE_OK;

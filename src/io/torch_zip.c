@@ -99,7 +99,7 @@ static vocode_status find_object(torch_file *file, zip_uint64_t *object, vocode_
 static vocode_status read_byte_order(torch_file *file, vocode_error *error) {
     static const char name[] = "byteorder", big[] = "big", little[] = "little";
     char *path;
-    zip_int64_t index;
+    zip_int64_t index = -1;
     TRY(locate(file, name, "", 0, &path, &index, error));
     free(path);
     if (index < 0) return VOCODE_OK; /* older files are little-endian */
@@ -146,7 +146,7 @@ vocode_status torch_zip_open(torch_file *file, vocode_error *error) {
 vocode_status torch_zip_storage(torch_file *file, const pickle_node *key, const unsigned char **bytes, size_t *size,
                                 vocode_error *error) {
     char *path;
-    zip_int64_t index;
+    zip_int64_t index = -1;
     TRY(locate(file, "data/", key->text, key->count, &path, &index, error));
     vocode_status status = VOCODE_OK;
     zip_stat_t about;

@@ -1,11 +1,12 @@
 #include "kernels/compute.h"
 
 #include <omp.h>
+#include <stdint.h>
 #include <string.h>
 
 /* Weight gradients are cut in pieces of TILE_WEIGHT_ROWS by TILE_WEIGHT_COLUMNS, sums over rows in TILE_COLUMNS
- * columns, flat arrays in TILE_ELEMENTS. */
-enum { TILE_WEIGHT_ROWS = 128, TILE_WEIGHT_COLUMNS = 256, TILE_COLUMNS = 64, TILE_ELEMENTS = 1 << 13 };
+ * columns. */
+enum { TILE_WEIGHT_ROWS = 128, TILE_WEIGHT_COLUMNS = 256, TILE_COLUMNS = 64 };
 
 bool measuring(const compute *run) {
     return run->scratch.base == NULL;
@@ -42,6 +43,51 @@ size_t tiles_of(size_t total, size_t size) {
         }                                                                            \
     } while (0)
 
+size_t parts_of(const compute *run, size_t total, size_t cost) {
+    size_t work;
+    if (__builtin_mul_overflow(total, cost, &work)) work = SIZE_MAX;
+    return run->threads > 1 && work >= WORTH_SHARING ? smaller((size_t)run->threads, total) : 1;
+}
+
+/* The first of part i of `parts` of total; parts differ by one at most. */
+static size_t part_start(size_t total, size_t parts, size_t i) {
+    return total / parts * i + smaller(i, total % parts);
+}
+
+void run_parts(const compute *run, size_t total, size_t cost, void (*body)(void *context, size_t first, size_t count),
+               void *context) {
+    if (measuring(run) || total == 0) return;
+    size_t parts = parts_of(run, total, cost);
+    if (parts == 1) {
+        body(context, 0, total);
+        return;
+    }
+#pragma omp parallel for num_threads(run->threads) schedule(static)
+    for (size_t i = 0; i < parts; i++) {
+        size_t first = part_start(total, parts, i);
+        body(context, first, part_start(total, parts, i + 1) - first);
+    }
+}
+
+/* Runs the statements with first and count for the parts of `total`, as run_parts does. */
+#define FOR_PARTS(total, cost, ...)                                                                              \
+    do {                                                                                                         \
+        if (measuring(run) || (total) == 0) break;                                                               \
+        size_t parts = parts_of(run, total, cost), team = parts > 1 ? (size_t)run->threads : 1;                  \
+        if (team == 1) {                                                                                         \
+            const size_t first = 0, count = (total);                                                             \
+            __VA_ARGS__;                                                                                         \
+            break;                                                                                               \
+        }                                                                                                        \
+        _Pragma("omp parallel for num_threads((int)team) schedule(static)") for (size_t i = 0; i < parts; i++) { \
+            size_t first = part_start(total, parts, i), count = part_start(total, parts, i + 1) - first;         \
+            __VA_ARGS__;                                                                                         \
+        }                                                                                                        \
+    } while (0)
+
+/* What an element costs, in multiply-adds of the same time (measured, AVX-512). */
+enum { COST_GATE = 100, COST_GELU = 60, COST_NORM = 30, COST_BACKWARD = 200, COST_COPY = 10 };
+
 void run_tasks(const compute *run, size_t total, void (*body)(void *context, size_t i), void *context) {
     FOR_TILES(total, 1, body(context, first));
 }
@@ -71,44 +117,45 @@ void run_gemm_tn(const compute *run, size_t m, size_t n, size_t k, const real *a
 
 void run_gate(const compute *run, size_t rows, size_t c, const real *a, real *y) {
     const kernel_table *table = kernels();
-    FOR_TILES(rows, TILE_ROWS, table->gate(count, c, a + first * 2 * c, y + first * c));
+    FOR_PARTS(rows, c * COST_GATE, table->gate(count, c, a + first * 2 * c, y + first * c));
 }
 
 void run_gate_backward(const compute *run, size_t rows, size_t c, const real *a, const real *dy, real *da) {
     const kernel_table *table = kernels();
-    FOR_TILES(rows, TILE_ROWS, table->gate_backward(count, c, a + first * 2 * c, dy + first * c, da + first * 2 * c));
+    FOR_PARTS(rows, c * COST_BACKWARD,
+              table->gate_backward(count, c, a + first * 2 * c, dy + first * c, da + first * 2 * c));
 }
 
 void run_gelu(const compute *run, size_t total, const real *x, real *y) {
     const kernel_table *table = kernels();
-    FOR_TILES(total, TILE_ELEMENTS, table->gelu(count, x + first, y + first));
+    FOR_PARTS(total, COST_GELU, table->gelu(count, x + first, y + first));
 }
 
 void run_gelu_backward(const compute *run, size_t total, const real *x, const real *dy, real *dx) {
     const kernel_table *table = kernels();
-    FOR_TILES(total, TILE_ELEMENTS, table->gelu_backward(count, x + first, dy + first, dx + first));
+    FOR_PARTS(total, COST_BACKWARD, table->gelu_backward(count, x + first, dy + first, dx + first));
 }
 
 void run_silu(const compute *run, size_t total, const real *x, real *y) {
     const kernel_table *table = kernels();
-    FOR_TILES(total, TILE_ELEMENTS, table->silu(count, x + first, y + first));
+    FOR_PARTS(total, COST_GELU, table->silu(count, x + first, y + first));
 }
 
 void run_silu_backward(const compute *run, size_t total, const real *x, const real *dy, real *dx) {
     const kernel_table *table = kernels();
-    FOR_TILES(total, TILE_ELEMENTS, table->silu_backward(count, x + first, dy + first, dx + first));
+    FOR_PARTS(total, COST_BACKWARD, table->silu_backward(count, x + first, dy + first, dx + first));
 }
 
 void run_scale_shift(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, const real *s, const real *b,
                      real *y, size_t ldy) {
     const kernel_table *table = kernels();
-    FOR_TILES(rows, TILE_ROWS, table->scale_shift(count, c, x + first * ldx, ldx, s, b, y + first * ldy, ldy));
+    FOR_PARTS(rows, c * COST_COPY, table->scale_shift(count, c, x + first * ldx, ldx, s, b, y + first * ldy, ldy));
 }
 
 void run_layer_norm(const compute *run, size_t rows, size_t c, const real *x, const real *g, const real *b,
                     real epsilon, real *y) {
     const kernel_table *table = kernels();
-    FOR_TILES(rows, TILE_ROWS, table->layer_norm(count, c, x + first * c, g, b, epsilon, y + first * c));
+    FOR_PARTS(rows, c * COST_NORM, table->layer_norm(count, c, x + first * c, g, b, epsilon, y + first * c));
 }
 
 void run_layer_norm_backward(compute *run, size_t rows, size_t c, const real *x, const real *g, real epsilon,
@@ -141,7 +188,8 @@ void run_depthwise(const compute *run, size_t batch, size_t frames, size_t c, si
     size_t each = tiles_of(frames, TILE_ROWS);
     FOR_TILES(batch * each, 1, {
         size_t element, row = tile_row(first, each, &element), skip = element * frames * c;
-        table->depthwise(frames, row, smaller(TILE_ROWS, frames - row), c, taps, dilation, x + skip, w, b, y + skip);
+        table->depthwise(frames, row, smaller(TILE_ROWS, frames - row), c, taps, dilation, x + skip, w, b,
+                         y + skip + row * c);
     });
 }
 
@@ -170,7 +218,7 @@ void run_depthwise_backward(compute *run, size_t batch, size_t frames, size_t c,
 }
 
 void run_fill_rows(const compute *run, size_t rows, size_t c, const real *b, real *y, size_t ldy) {
-    FOR_TILES(rows, TILE_ROWS, {
+    FOR_PARTS(rows, c * COST_COPY, {
         for (size_t t = first; t < first + count; t++)
             if (b)
                 memcpy(y + t * ldy, b, c * sizeof *y);
@@ -180,7 +228,7 @@ void run_fill_rows(const compute *run, size_t rows, size_t c, const real *b, rea
 }
 
 void run_add(const compute *run, size_t total, const real *x, real *y) {
-    FOR_TILES(total, TILE_ELEMENTS, {
+    FOR_PARTS(total, COST_COPY, {
         for (size_t j = first; j < first + count; j++) y[j] += x[j];
     });
 }
@@ -206,21 +254,21 @@ void run_dot_columns(const compute *run, size_t rows, size_t c, const real *x, c
 }
 
 void run_copy(const compute *run, size_t total, const real *x, real *y) {
-    FOR_TILES(total, TILE_ELEMENTS, memcpy(y + first, x + first, count * sizeof *y));
+    FOR_PARTS(total, COST_COPY, memcpy(y + first, x + first, count * sizeof *y));
 }
 
 void run_zero(const compute *run, size_t total, real *y) {
-    FOR_TILES(total, TILE_ELEMENTS, memset(y + first, 0, count * sizeof *y));
+    FOR_PARTS(total, COST_COPY, memset(y + first, 0, count * sizeof *y));
 }
 
 void run_copy_columns(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, real *y, size_t ldy) {
-    FOR_TILES(rows, TILE_ROWS, {
+    FOR_PARTS(rows, c * COST_COPY, {
         for (size_t t = first; t < first + count; t++) memcpy(y + t * ldy, x + t * ldx, c * sizeof *y);
     });
 }
 
 void run_accumulate_columns(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, real *y, size_t ldy) {
-    FOR_TILES(rows, TILE_ROWS, {
+    FOR_PARTS(rows, c * COST_COPY, {
         for (size_t t = first; t < first + count; t++)
             for (size_t j = 0; j < c; j++) y[t * ldy + j] += x[t * ldx + j];
     });
@@ -228,7 +276,7 @@ void run_accumulate_columns(const compute *run, size_t rows, size_t c, const rea
 
 void run_repeat_rows(const compute *run, size_t rows, size_t ratio, size_t c, const real *x, size_t ldx, real *y,
                      size_t ldy) {
-    FOR_TILES(rows, TILE_ROWS, {
+    FOR_PARTS(rows, ratio * c * COST_COPY, {
         for (size_t t = first * ratio; t < (first + count) * ratio; t++)
             memcpy(y + t * ldy, x + t / ratio * ldx, c * sizeof *y);
     });
@@ -236,7 +284,7 @@ void run_repeat_rows(const compute *run, size_t rows, size_t ratio, size_t c, co
 
 void run_fold_rows(const compute *run, size_t rows, size_t ratio, size_t c, const real *y, size_t ldy, real *x,
                    size_t ldx) {
-    FOR_TILES(rows, TILE_ROWS, {
+    FOR_PARTS(rows, ratio * c * COST_COPY, {
         for (size_t t = first * ratio; t < (first + count) * ratio; t++)
             for (size_t j = 0; j < c; j++) x[t / ratio * ldx + j] += y[t * ldy + j];
     });

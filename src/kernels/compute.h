@@ -4,6 +4,9 @@
  * do not depend on how many threads there are. Weight gradients are cut over the weight, each piece reduced whole; sums
  * over rows are cut over columns, or reduced from the tiles' own sums in the order of the tiles.
  *
+ * Kernels whose rows are independent to the last bit (products with packed weights, and what goes element by element)
+ * are split evenly between the threads instead, and stay on the calling one where there is little to do.
+ *
  * Measuring: when the scratch arena has no memory (base NULL), layers make the same arena calls and skip the
  * arithmetic; the arena's peak is then what a run of that shape needs. So a plan is a dry run of the real thing. */
 #ifndef KERNELS_COMPUTE_H
@@ -15,6 +18,9 @@
 #include "kernels/kernels.h"
 
 enum { TILE_ROWS = 256 };
+
+/* Multiply-adds below which a kernel runs on the calling thread: about what it costs to wake and to join the others. */
+enum { WORTH_SHARING = 1 << 19 };
 
 typedef struct compute {
     arena scratch;
@@ -28,6 +34,15 @@ bool measuring(const compute *run);
  * other i writes; BLAS calls inside it stay single-threaded. */
 void run_tasks(const compute *run, size_t count, void (*body)(void *context, size_t i), void *context);
 
+/* Calls body(context, first, count) for parts of `total` rows that do not depend on each other: one for each of the
+ * run's threads, or one in all where total * cost multiply-adds are not worth sharing. Nothing while measuring. Bodies
+ * call no BLAS. */
+void run_parts(const compute *run, size_t total, size_t cost, void (*body)(void *context, size_t first, size_t count),
+               void *context);
+
+/* The number of parts that run_parts makes. */
+size_t parts_of(const compute *run, size_t total, size_t cost);
+
 /* array + offset, or NULL where array is NULL, as everything is while measuring. */
 real *part_of(real *array, size_t offset);
 
@@ -39,6 +54,9 @@ void run_gemm_nn(const compute *run, size_t rows, size_t n, size_t k, const real
                  size_t ldb, int beta, real *c, size_t ldc);
 void run_gemm_nt(const compute *run, size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *b,
                  size_t ldb, int beta, real *c, size_t ldc);
+/* Bits of a row depend on that row alone; few rows are shared by columns. */
+void run_gemm_packed(const compute *run, size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                     int beta, real *c, size_t ldc);
 void run_gemm_tn(const compute *run, size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
                  int beta, real *c, size_t ldc);
 void run_gate(const compute *run, size_t rows, size_t c, const real *a, real *y);

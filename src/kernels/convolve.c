@@ -50,11 +50,12 @@ static size_t middle_first(size_t i, size_t taps) {
     return i == 0 ? middle : i <= middle ? i - 1 : i;
 }
 
-static void start_rows(const job *work, size_t rows, real *y) {
-    size_t n = work->shape.outputs, ld = work->ld;
-    for (size_t t = 0; t < rows && !work->add; t++) memcpy(y + t * ld, work->bias, n * sizeof *y);
+/* y [rows, n] (+)= bias [n] */
+static void start_rows(const job *work, size_t rows, size_t n, const real *bias, real *y) {
+    size_t ld = work->ld;
+    for (size_t t = 0; t < rows && !work->add; t++) memcpy(y + t * ld, bias, n * sizeof *y);
     for (size_t t = 0; t < rows && work->add; t++)
-        for (size_t j = 0; j < n; j++) y[t * ld + j] += work->bias[j];
+        for (size_t j = 0; j < n; j++) y[t * ld + j] += bias[j];
 }
 
 static void forward_tile(void *context, size_t tile) {
@@ -64,13 +65,13 @@ static void forward_tile(void *context, size_t tile) {
     size_t rows = smaller(TILE_ROWS, shape->frames - start);
     const real *x = work->x + element * shape->frames * shape->ldx;
     real *y = work->target + element * shape->frames * work->ld;
-    if (work->bias) start_rows(work, rows, y + start * work->ld);
+    if (work->bias) start_rows(work, rows, shape->outputs, work->bias, y + start * work->ld);
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, false, start, rows, &first, &count, &source)) continue;
-        work->table->gemm_nn(count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
-                             shape->w + tap * shape->tap_step, shape->ldw, i > 0 || work->add || work->bias,
-                             y + first * work->ld, work->ld);
+        work->table->gemm_packed(count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
+                                 shape->panels + tap * shape->panel_step, i > 0 || work->add || work->bias,
+                                 y + first * work->ld, work->ld);
     }
 }
 
@@ -79,6 +80,62 @@ void run_convolution(const compute *run, const convolution *layer, const real *x
         .shape = flat(layer), .table = kernels(), .x = x, .bias = bias, .target = y, .ld = layer->ldy, .add = add};
     work.each = tiles_of(work.shape.frames, TILE_ROWS);
     run_tasks(run, work.shape.batch * work.each, forward_tile, &work);
+}
+
+enum { WINDOW_STRIPS = 16 }; /* rows that pass all taps while they are in cache */
+
+/* Columns [column, column + width) of rows [first, first + count). */
+static void window_block(const job *work, size_t first, size_t count, size_t column, size_t width) {
+    const convolution *shape = &work->shape;
+    const real *panels = shape->panels + column * shape->inputs;
+    ptrdiff_t reach = (ptrdiff_t)(shape->taps / 2 * shape->dilation);
+    size_t most = WINDOW_STRIPS * work->table->strip;
+    for (size_t past = first + count; first < past; first += most) {
+        size_t rows = smaller(most, past - first);
+        real *y = work->target + first * work->ld + column;
+        if (work->bias) start_rows(work, rows, width, work->bias + column, y);
+        for (size_t tap = 0; tap < shape->taps; tap++) {
+            ptrdiff_t row = (ptrdiff_t)(first + tap * shape->dilation) - reach;
+            work->table->gemm_packed(rows, width, shape->inputs, work->x + row * (ptrdiff_t)shape->ldx, shape->ldx,
+                                     panels + tap * shape->panel_step, tap > 0 || work->add || work->bias, y, work->ld);
+        }
+    }
+}
+
+static void window_rows(void *context, size_t first, size_t count) {
+    const job *work = context;
+    window_block(work, first, count, 0, work->shape.outputs);
+}
+
+static void window_panels(void *context, size_t first, size_t count) {
+    const job *work = context;
+    size_t panel = work->table->panel, column = first * panel;
+    window_block(work, 0, work->each, column, smaller(count * panel, work->shape.outputs - column));
+}
+
+/* Few rows are shared by columns, so that each thread still has a strip of them. */
+void run_convolution_window(const compute *run, const convolution *layer, size_t rows, const real *x, const real *bias,
+                            bool add, real *y) {
+    job work = {.shape = *layer,
+                .table = kernels(),
+                .x = x,
+                .bias = bias,
+                .target = y,
+                .ld = layer->ldy,
+                .each = rows,
+                .add = add};
+    size_t each = layer->taps * layer->inputs, panel = work.table->panel; /* multiply-adds of an output */
+    if (rows >= (size_t)run->threads * work.table->strip)
+        run_parts(run, rows, each * layer->outputs, window_rows, &work);
+    else if (rows > 0)
+        run_parts(run, tiles_of(layer->outputs, panel), each * panel * rows, window_panels, &work);
+}
+
+void run_gemm_packed(const compute *run, size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                     int beta, real *c, size_t ldc) {
+    const convolution one = {
+        .inputs = k, .outputs = n, .taps = 1, .dilation = 1, .ldx = lda, .ldy = ldc, .panels = panels};
+    run_convolution_window(run, &one, rows, a, NULL, beta, c);
 }
 
 static void data_tile(void *context, size_t tile) {

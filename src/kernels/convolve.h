@@ -4,7 +4,8 @@
  *     y[t] = bias + sum_j x[t + (j - taps / 2) dilation] W_j          zeros outside an element's frames
  *
  * x [batch, frames, inputs] and y [batch, frames, outputs] have rows ldx and ldy apart, so that either may be some
- * columns of a wider array; W_j [inputs, outputs] may be some columns of a wider matrix. */
+ * columns of a wider array; W_j [inputs, outputs] may be some columns of a wider matrix. Forward takes the W_j in
+ * panels (kernels.def, pack), the gradients as they are. */
 #ifndef KERNELS_CONVOLVE_H
 #define KERNELS_CONVOLVE_H
 
@@ -15,12 +16,20 @@ typedef struct convolution {
     size_t inputs, outputs;
     size_t taps, dilation; /* taps odd */
     size_t ldx, ldy;       /* elements from row to row */
-    const real *w;         /* tap j's matrix starts at w + j * tap_step, its rows are ldw apart */
+    const real *panels;    /* tap j's panels start at panels + j * panel_step */
+    size_t panel_step;
+    const real *w; /* for run_convolution_data: tap j's matrix starts at w + j * tap_step, its rows are ldw apart */
     size_t tap_step, ldw;
 } convolution;
 
 /* y = ..., or y += ... with add. bias [outputs] may be NULL. */
 void run_convolution(const compute *run, const convolution *layer, const real *x, const real *bias, bool add, real *y);
+
+/* The same where every row that is read is there: y [rows, outputs] from x, which points at the row of output 0; rows
+ * reach = taps / 2 * dilation before it and after the last are read. batch and frames are not looked at. A row's bits
+ * depend on what it reads alone, at any number of threads. */
+void run_convolution_window(const compute *run, const convolution *layer, size_t rows, const real *x, const real *bias,
+                            bool add, real *y);
 
 /* dx [batch, frames, inputs] from dy (rows ldy apart): dx = ..., or dx += ... with add; its rows are lddx apart. */
 void run_convolution_data(const compute *run, const convolution *layer, const real *dy, bool add, real *dx,

@@ -8,5 +8,13 @@ extern const kernel_table kernels_ref;
 #ifdef VOCODE_BLAS
 extern const kernel_table kernels_blas;
 #endif
+#if defined VOCODE_SIMD && !defined VOCODE_REAL_DOUBLE
+#ifdef __x86_64__
+extern const kernel_table kernels_avx2, kernels_avx512;
+#endif
+#ifdef __aarch64__
+extern const kernel_table kernels_neon;
+#endif
+#endif
 
 #endif

@@ -39,6 +39,28 @@ static void gemm_tn(size_t m, size_t n, size_t k, const real *a, size_t lda, con
         }
 }
 
+enum { PANEL = 16 };
+
+static void pack(size_t n, size_t k, const real *b, size_t ldb, real *panels) {
+    for (size_t column = 0; column < n; column += PANEL)
+        for (size_t p = 0; p < k; p++)
+            for (size_t j = column; j < column + PANEL; j++) *panels++ = j < n ? b[p * ldb + j] : 0;
+}
+
+static void gemm_packed(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels, int beta,
+                        real *c, size_t ldc) {
+    for (size_t column = 0; column < n; column += PANEL, panels += k * PANEL) {
+        size_t width = n - column < PANEL ? n - column : PANEL;
+        for (size_t i = 0; i < rows; i++) {
+            real sums[PANEL] = {0}, *target = c + i * ldc + column;
+            if (beta) memcpy(sums, target, width * sizeof *sums);
+            for (size_t p = 0; p < k; p++)
+                for (size_t j = 0; j < PANEL; j++) sums[j] += a[i * lda + p] * panels[p * PANEL + j];
+            memcpy(target, sums, width * sizeof *sums);
+        }
+    }
+}
+
 static real sigmoid(real x) {
     return 1 / (1 + exp(-x));
 }
@@ -86,6 +108,30 @@ static void scale_shift(size_t rows, size_t c, const real *x, size_t ldx, const 
                         size_t ldy) {
     for (size_t i = 0; i < rows; i++, x += ldx, y += ldy)
         for (size_t j = 0; j < c; j++) y[j] = s[j] * x[j] + b[j];
+}
+
+static real log_scale(real raw, bool bounded) {
+    return bounded ? 2 * tanh(raw / 2) : raw;
+}
+
+static void affine(size_t rows, size_t c, const real *net, size_t shift, size_t scale, size_t ldnet, bool bounded,
+                   const real *x, size_t ldx, real *log_s, real *z, size_t ldz) {
+    for (size_t i = 0; i < rows; i++, net += ldnet, x += ldx, z += ldz)
+        for (size_t j = 0; j < c; j++) {
+            real s = log_scale(net[scale + j], bounded);
+            z[j] = x[j] * exp(s) + net[shift + j];
+            if (log_s) log_s[i * c + j] = s;
+        }
+}
+
+static void affine_inverse(size_t rows, size_t c, const real *net, size_t shift, size_t scale, size_t ldnet,
+                           bool bounded, const real *z, size_t ldz, real *log_s, real *x, size_t ldx) {
+    for (size_t i = 0; i < rows; i++, net += ldnet, z += ldz, x += ldx)
+        for (size_t j = 0; j < c; j++) {
+            real s = log_scale(net[scale + j], bounded);
+            x[j] = (z[j] - net[shift + j]) * exp(-s);
+            if (log_s) log_s[i * c + j] = s;
+        }
 }
 
 /* Mean and 1 / sqrt(variance + epsilon) of one row, summed in double. */
@@ -139,7 +185,7 @@ static size_t tap_frame(size_t frames, size_t t, size_t tap, size_t taps, size_t
 static void depthwise(size_t frames, size_t first, size_t count, size_t c, size_t taps, size_t dilation, const real *x,
                       const real *w, const real *b, real *y) {
     for (size_t t = first; t < first + count; t++) {
-        real *restrict to = y + t * c;
+        real *restrict to = y + (t - first) * c;
         if (b) memcpy(to, b, c * sizeof *to);
         for (size_t tap = 0; tap < taps; tap++) {
             size_t source = tap_frame(frames, t, tap, taps, dilation);
@@ -166,6 +212,8 @@ static void depthwise_weights(size_t frames, size_t first, size_t count, size_t 
 
 const kernel_table kernels_ref = {
     .level = "ref",
+    .panel = PANEL,
+    .strip = 1,
 #define KERNEL(name, arguments) .name = name,
 #include "kernels/kernels.def"
 #undef KERNEL

@@ -25,9 +25,14 @@ vocode_status conv1d_build(conv1d *layer, param_set *set, const char *prefix, co
         return failed(error, VOCODE_VALUE, "%sweight: a kernel of %zu taps with dilation %zu is too large", prefix,
                       taps, layer->dilation);
     if (options->style == WEIGHT_NORMED) TRY(build_bias(layer, set, prefix, options, error));
-    TRY(weight_build(&layer->w, set, prefix, options->style, options->outputs, options->inputs, taps, options->linear,
-                     error));
-    layer->w.scale = options->scale;
+    const weight_options shape = {.style = options->style,
+                                  .outputs = options->outputs,
+                                  .inputs = options->inputs,
+                                  .taps = taps,
+                                  .group = options->group,
+                                  .linear = options->linear,
+                                  .scale = options->scale};
+    TRY(weight_build(&layer->w, set, prefix, &shape, error));
     if (options->style == WEIGHT_PLAIN) TRY(build_bias(layer, set, prefix, options, error));
     return VOCODE_OK;
 }
@@ -69,17 +74,47 @@ static convolution shape_of(const conv1d *layer, const conv1d_call *call) {
         .dilation = layer->dilation,
         .ldx = call->ldx ? call->ldx : inputs,
         .ldy = call->ldy ? call->ldy : outputs,
-        .w = layer->w.packed + call->first,
+        .panels = weight_panels(&layer->w, call->first),
+        .panel_step = weight_panel_step(&layer->w),
+        .w = part_of(layer->w.packed, call->first),
         .tap_step = inputs * layer->w.outputs,
         .ldw = layer->w.outputs,
     };
 }
 
+static const real *bias_of(const conv1d *layer, size_t first) {
+    return part_of(layer->scaled_bias ? layer->scaled_bias : layer->bias ? layer->bias->value : NULL, first);
+}
+
+/* The call for the group of outputs that starts `done` outputs into it; what lies past its end stays out. */
+static conv1d_call group_of(const conv1d *layer, const conv1d_call *call, size_t done) {
+    size_t all = call->outputs ? call->outputs : layer->w.outputs, group = layer->w.group;
+    conv1d_call part = *call;
+    part.first = call->first + done;
+    part.outputs = smaller(all - done, group - part.first % group);
+    part.ldy = call->ldy ? call->ldy : all;
+    return part;
+}
+
 void conv1d_run(const conv1d *layer, const compute *run, const conv1d_call *call, const real *x, real *y) {
-    if (measuring(run)) return;
-    convolution shape = shape_of(layer, call);
-    const real *bias = layer->scaled_bias ? layer->scaled_bias : layer->bias ? layer->bias->value : NULL;
-    run_convolution(run, &shape, x, bias ? bias + call->first : NULL, call->add, y);
+    size_t all = call->outputs ? call->outputs : layer->w.outputs;
+    for (size_t done = 0; !measuring(run) && done < all;) {
+        const conv1d_call part = group_of(layer, call, done);
+        convolution shape = shape_of(layer, &part);
+        run_convolution(run, &shape, x, bias_of(layer, part.first), call->add, y + done);
+        done += part.outputs;
+    }
+}
+
+void conv1d_window(const conv1d *layer, const compute *run, size_t rows, const real *x, size_t ldx, size_t first,
+                   size_t outputs, bool add, real *y, size_t ldy) {
+    const conv1d_call call = {.first = first, .outputs = outputs ? outputs : layer->w.outputs, .ldx = ldx, .ldy = ldy};
+    for (size_t done = 0; !measuring(run) && done < call.outputs;) {
+        const conv1d_call part = group_of(layer, &call, done);
+        convolution shape = shape_of(layer, &part);
+        run_convolution_window(run, &shape, rows, x, bias_of(layer, part.first), add, y + done);
+        done += part.outputs;
+    }
 }
 
 /* With a layer scale s the bias's share of y is s b: ds = b sum(dy), db = s sum(dy). */

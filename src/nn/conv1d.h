@@ -17,6 +17,7 @@ typedef struct conv1d_options {
     size_t inputs, outputs;
     size_t taps;     /* odd; 0 means 1 */
     size_t dilation; /* 0 means 1 */
+    size_t group;    /* outputs that calls take together, where they do not take all; 0: all */
     weight_style style;
     bool linear; /* the stored weight has rank 2 (PyTorch's Linear) */
     bool no_bias;
@@ -36,7 +37,7 @@ void conv1d_free(conv1d *layer);
 /* What part of the layer a call computes, and how its rows lie in memory. */
 typedef struct conv1d_call {
     size_t batch, frames;
-    size_t first, outputs; /* the layer's outputs first to first + outputs; outputs 0: all of them */
+    size_t first, outputs; /* the layer's outputs first to first + outputs, a group; outputs 0: all of them */
     size_t ldx, ldy, lddx; /* elements from row to row of x, of y and dy, of dx; 0: no gaps */
     bool add;              /* y, or dx, gains instead of being overwritten */
 } conv1d_call;
@@ -54,6 +55,12 @@ void conv1d_forward(const conv1d *layer, compute *run, size_t batch, size_t fram
  * outputs) */
 void conv1d_backward(const conv1d *layer, compute *run, size_t batch, size_t frames, const real *x, const real *dy,
                      size_t lddy, real *dx, real *grads);
+
+/* Rows of a stream: y[r] (+)= bias + sum_j W_j x[r + shift_j] for r < rows, where x points at the row of output 0 and
+ * all rows that the taps look at lie in memory. Outputs first to first + outputs only (a group; 0: all). add: y gains.
+ * A row's bits do not depend on which others come with it. */
+void conv1d_window(const conv1d *layer, const compute *run, size_t rows, const real *x, size_t ldx, size_t first,
+                   size_t outputs, bool add, real *y, size_t ldy);
 
 /* Frames that y[t] sees on either side of t. */
 size_t conv1d_reach(const conv1d *layer);

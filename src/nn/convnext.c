@@ -13,27 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nn/conv1d.h"
-#include "nn/depthwise.h"
-#include "nn/layer_norm.h"
+#include "nn/convnext.h"
 #include "nn/networks.h"
 
 static const double first_scale = 0.3; /* a stack of few blocks learns sooner than from the 1e-6 of deep ones */
 enum { ENTER_TAPS = 3 };
-
-typedef struct convnext_block {
-    param *scale;
-    depthwise depth;
-    layer_norm norm;
-    conv1d up, down;
-} convnext_block;
-
-typedef struct convnext {
-    network base;
-    size_t blocks, dim, wide; /* wide = expansion dim */
-    conv1d enter, exit;
-    convnext_block block[];
-} convnext;
 
 typedef struct convnext_tape {
     real *h; /* [blocks + 1, rows, D] */
@@ -207,6 +191,7 @@ static const network_class convnext_class = {
     .backward = backward,
     .reach = reach,
     .destroy = destroy,
+    .stages = &convnext_stages,
 };
 
 static vocode_status build_block(convnext *self, size_t i, size_t kernel, param_set *set, const char *prefix,

@@ -48,3 +48,24 @@ void depthwise_backward(const depthwise *layer, compute *run, size_t batch, size
         for (size_t j = 0; j < taps; j++) dweight[c * taps + j] += dpacked[j * channels + c];
     arena_release(&run->scratch, mark);
 }
+
+typedef struct window {
+    const depthwise *layer;
+    const real *x; /* the first row that is read */
+    real *y;
+    size_t frames; /* rows that are read */
+} window;
+
+static void window_rows(void *context, size_t first, size_t count) {
+    const window *work = context;
+    size_t c = work->layer->channels, middle = work->layer->taps / 2;
+    kernels()->depthwise(work->frames, first + middle, count, c, work->layer->taps, 1, work->x, work->layer->packed,
+                         work->layer->bias->value, work->y + first * c);
+}
+
+void depthwise_window(const depthwise *layer, const compute *run, size_t rows, const real *x, real *y) {
+    if (measuring(run)) return;
+    size_t middle = layer->taps / 2;
+    window work = {layer, x - middle * layer->channels, y, rows + 2 * middle};
+    run_parts(run, rows, layer->taps * layer->channels, window_rows, &work);
+}

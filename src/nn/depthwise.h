@@ -22,6 +22,9 @@ void depthwise_free(depthwise *layer);
 /* y is overwritten. */
 void depthwise_forward(const depthwise *layer, const compute *run, size_t batch, size_t frames, const real *x, real *y);
 
+/* Rows of a stream: x points at the row of output 0, and the rows that the taps look at lie in memory around it. */
+void depthwise_window(const depthwise *layer, const compute *run, size_t rows, const real *x, real *y);
+
 /* dx accumulates unless NULL; parameter gradients accumulate unless grads is NULL. Takes scratch. */
 void depthwise_backward(const depthwise *layer, compute *run, size_t batch, size_t frames, const real *x,
                         const real *dy, real *dx, real *grads);

@@ -6,7 +6,7 @@
  *
  * Memory: every call takes scratch from run->scratch and gives it back. With a tape, forward takes what backward needs
  * from the tape arena and leaves it there; backward, given an arena that starts at the same place, makes the same takes
- * and finds it. While measuring, both only count. */
+ * and finds it. While measuring, both only count; what they count does not depend on which gradients are wanted. */
 #ifndef NN_NETWORK_H
 #define NN_NETWORK_H
 
@@ -36,6 +36,7 @@ typedef struct network_class {
     /* Frames that y[t] sees on either side of t. */
     size_t (*reach)(const network *net);
     void (*destroy)(network *net);
+    const struct network_stages *stages; /* how it runs as rows come: nn/stream.h */
 } network_class;
 
 struct network {

@@ -1,5 +1,7 @@
 /* The networks: one builder each. All register their parameters under prefix with the names of the published
- * checkpoints, and give a network (nn/network.h) that network_free destroys. */
+ * checkpoints, in the order of PyTorch's state dict, and give a network (nn/network.h) that network_free destroys.
+ * conditioning may be 0: then cond is not read. Sizes that cannot be are VOCODE_VALUE, even kernels VOCODE_UNSUPPORTED,
+ * too large ones VOCODE_MEMORY; *out is then NULL. */
 #ifndef NN_NETWORKS_H
 #define NN_NETWORKS_H
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/arena.h"
 #include "core/rng.h"
@@ -85,4 +87,14 @@ void param_init_uniform(param *p, uint64_t seed, double bound) {
 
 void param_fill(param *p, double value) {
     for (size_t i = 0; i < p->count; i++) p->value[i] = (real)value;
+}
+
+enum { WORTH_RETURNING = 1 << 18 }; /* bytes */
+
+void param_rest(const param *p) {
+    size_t bytes = p->count * sizeof *p->value, page = (size_t)sysconf(_SC_PAGESIZE);
+    if (!p->mapped || bytes < WORTH_RETURNING) return;
+    uintptr_t first = ((uintptr_t)p->value + page - 1) / page * page,
+              past = ((uintptr_t)p->value + bytes) / page * page;
+    madvise((void *)first, past - first, MADV_DONTNEED);
 }

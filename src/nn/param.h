@@ -28,6 +28,7 @@ typedef struct param {
     size_t count;  /* elements */
     size_t offset; /* where its gradient (and, when allocated, its value) starts in a flat array of set->total reals */
     real *value;   /* [count], in the order of the shape; NULL until allocated or bound */
+    bool mapped;   /* value lies in a read-only mapping of a file */
 } param;
 
 typedef struct param_set {
@@ -37,7 +38,8 @@ typedef struct param_set {
     real *storage; /* from param_allocate, or NULL */
     size_t limit;  /* 0, or the most reals that registrations may ask for: a hostile configuration fails early */
     bool failed;   /* a registration went past the limit or ran out of memory, or a name was too long or taken:
-                      param_allocate reports it */
+                      param_allocate reports it; or a layer had no memory for its packed weights */
+    bool fixed;    /* no backward pass will run: layers keep their weights in panels only */
 } param_set;
 
 /* Registers prefix + name (prefix may be ""). Returns NULL and sets set->failed when it cannot. The pointer stays valid
@@ -62,5 +64,9 @@ void param_init_normal(param *p, uint64_t seed, double deviation);
 void param_init_uniform(param *p, uint64_t seed, double bound);
 
 void param_fill(param *p, double value);
+
+/* p has been read to the end and is not wanted soon: where it is mapped and large, its pages are given back to the
+ * system, which reads them again when they are. */
+void param_rest(const param *p);
 
 #endif

@@ -15,24 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nn/batch_norm.h"
 #include "nn/condition.h"
-#include "nn/depthwise.h"
 #include "nn/networks.h"
-
-typedef struct separable_layer {
-    batch_norm norm;
-    depthwise depth;
-    conv1d point, res;
-} separable_layer;
-
-typedef struct squeeze_wn {
-    network base;
-    size_t layers, channels;
-    bool normed; /* has batch norm */
-    conv1d start, end, cond;
-    separable_layer layer[];
-} squeeze_wn;
+#include "nn/squeeze_wn.h"
 
 typedef struct squeeze_tape {
     real *h; /* [layers + 1, rows, C] */
@@ -187,6 +172,7 @@ static const network_class squeeze_wn_class = {
     .backward = backward,
     .reach = reach,
     .destroy = destroy,
+    .stages = &squeeze_wn_stages,
 };
 
 /* in_layers.i is a sequence: batch norm where there is one, depthwise, pointwise. */
@@ -213,7 +199,8 @@ static vocode_status build_all(squeeze_wn *self, const squeeze_wn_options *optio
     const conv1d_options res = {.inputs = c, .outputs = c, .style = style};
     const conv1d_options start = {.inputs = options->inputs, .outputs = c, .style = style};
     const conv1d_options end = {.inputs = c, .outputs = options->outputs};
-    const conv1d_options cond = {.inputs = options->conditioning, .outputs = 2 * c * options->layers, .style = style};
+    const conv1d_options cond = {
+        .inputs = options->conditioning, .outputs = 2 * c * options->layers, .group = 2 * c, .style = style};
     char name[PARAM_NAME_SIZE];
     for (size_t i = 0; i < options->layers; i++) TRY(build_separable(self, options, i, set, prefix, error));
     for (size_t i = 0; i < options->layers; i++) {

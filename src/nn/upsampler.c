@@ -28,7 +28,11 @@ static size_t part_width(const upsampler *up, size_t m) {
 
 /* Only the last part may be narrower, so parts lie row_width apart. */
 static real *part_matrix(const upsampler *up, size_t m) {
-    return up->packed + m * up->sizes.channels * row_width(up);
+    return part_of(up->packed, m * up->sizes.channels * row_width(up));
+}
+
+static real *part_panels(const upsampler *up, size_t m) {
+    return up->panels + m * panels_size(row_width(up), up->sizes.channels);
 }
 
 /* Where sample p, channel o lies in a row. */
@@ -40,7 +44,7 @@ static size_t place(const upsampler *up, size_t p, size_t o) {
 vocode_status upsampler_build(upsampler *up, param_set *set, const char *prefix, const upsampler_options *options,
                               vocode_error *error) {
     const size_t shape[] = {options->channels, options->channels, options->taps};
-    *up = (upsampler){.sizes = *options};
+    *up = (upsampler){.sizes = *options, .set = set};
     if (!options->channels || !options->taps || !options->stride || !options->group)
         return failed(error, VOCODE_VALUE,
                       "%sweight: expected positive sizes, found %zu channels, %zu taps, stride %zu "
@@ -54,9 +58,6 @@ vocode_status upsampler_build(upsampler *up, param_set *set, const char *prefix,
     if (!up->weight || !up->bias || __builtin_mul_overflow(options->stride, options->channels, &width) ||
         __builtin_mul_overflow(width, options->channels, &count))
         return failed(error, VOCODE_MEMORY, "cannot register %sweight and its bias", prefix);
-    up->packed = aligned_new(up->parts, count <= SIZE_MAX / sizeof(real) ? count * sizeof(real) : SIZE_MAX);
-    up->bias_row = aligned_new(width, sizeof(real));
-    if (!up->packed || !up->bias_row) return failed(error, VOCODE_MEMORY, "cannot allocate %sweight", prefix);
     return VOCODE_OK;
 }
 
@@ -67,22 +68,41 @@ void upsampler_init(upsampler *up, uint64_t seed) {
 }
 
 void upsampler_free(upsampler *up) {
+    aligned_free(up->panels);
     aligned_free(up->packed);
     aligned_free(up->bias_row);
-    up->packed = up->bias_row = NULL;
+    up->panels = up->packed = up->bias_row = NULL;
+}
+
+static bool take_memory(upsampler *up) {
+    size_t channels = up->sizes.channels, width = row_width(up);
+    if (!up->panels) up->panels = aligned_new(up->parts * panels_size(width, channels), sizeof(real));
+    if (!up->packed && !up->set->fixed) up->packed = aligned_new(up->parts * channels * width, sizeof(real));
+    if (!up->bias_row) up->bias_row = aligned_new(width, sizeof(real));
+    return up->panels && up->bias_row && (up->packed || up->set->fixed);
+}
+
+/* Row i of every part's matrix: values [channels, taps] of input i. */
+static void fill_row(const upsampler *up, size_t i, const real *values) {
+    size_t channels = up->sizes.channels, stride = up->sizes.stride, panel = kernels()->panel;
+    for (size_t o = 0; o < channels; o++)
+        for (size_t j = 0; j < up->sizes.taps; j++, values++) {
+            size_t m = j / stride, at = place(up, j % stride, o);
+            part_panels(up, m)[(at / panel * channels + i) * panel + at % panel] = *values;
+            if (up->packed) part_matrix(up, m)[i * part_width(up, m) + at] = *values;
+        }
 }
 
 void upsampler_prepare(upsampler *up) {
-    size_t channels = up->sizes.channels, taps = up->sizes.taps, stride = up->sizes.stride;
-    const real *from = up->weight->value;
-    for (size_t i = 0; i < channels; i++)
-        for (size_t o = 0; o < channels; o++)
-            for (size_t j = 0; j < taps; j++) {
-                size_t m = j / stride;
-                part_matrix(up, m)[i * part_width(up, m) + place(up, j % stride, o)] = *from++;
-            }
+    size_t channels = up->sizes.channels, stride = up->sizes.stride;
+    if (!take_memory(up)) {
+        up->set->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < channels; i++) fill_row(up, i, up->weight->value + i * channels * up->sizes.taps);
     for (size_t p = 0; p < stride; p++)
         for (size_t o = 0; o < channels; o++) up->bias_row[place(up, p, o)] = up->bias->value[o];
+    if (up->set->fixed) param_rest(up->weight);
 }
 
 /* Rows of an element's output: `whole` ones, then `tail` numbers of one more. */
@@ -150,9 +170,9 @@ void upsampler_forward(const upsampler *up, compute *run, size_t batch, size_t f
             find_spans(up, frames, rows, m, spans);
             for (int k = 0; k < 2; k++)
                 if (spans[k].count)
-                    run_gemm_nn(run, spans[k].count, spans[k].width, channels,
-                                mel + (b * frames + spans[k].first - m) * channels, channels, part_matrix(up, m),
-                                part_width(up, m), 1, y + spans[k].first * width, width);
+                    run_gemm_packed(run, spans[k].count, spans[k].width, channels,
+                                    mel + (b * frames + spans[k].first - m) * channels, channels, part_panels(up, m), 1,
+                                    y + spans[k].first * width, width);
         }
     }
     if (!up->direct)
@@ -206,6 +226,18 @@ static void bias_backward(const upsampler *up, compute *run, size_t rows, const 
         for (size_t i = 0; i < channels * group; i++) dbias[i / group] += sums[i];
     }
     arena_release(&run->scratch, mark);
+}
+
+size_t upsampler_history(const upsampler *up) {
+    return up->parts - 1;
+}
+
+void upsampler_window(const upsampler *up, const compute *run, size_t frames, const real *mel, real *cond) {
+    size_t channels = up->sizes.channels, width = row_width(up);
+    run_fill_rows(run, frames, width, up->bias_row, cond, width);
+    for (size_t m = 0; m < up->parts; m++)
+        run_gemm_packed(run, frames, part_width(up, m), channels, mel - m * channels, channels, part_panels(up, m), 1,
+                        cond, width);
 }
 
 void upsampler_backward(const upsampler *up, compute *run, size_t batch, size_t frames, const real *mel, size_t columns,

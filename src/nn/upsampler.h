@@ -24,20 +24,28 @@ typedef struct upsampler {
     param *weight, *bias; /* [channels, channels, taps], [channels] */
     bool direct;          /* the group divides the stride: products land in cond as it is folded */
     size_t parts;         /* shifted products: ceil(taps / stride) */
-    real *packed;         /* every part's matrix, owned */
-    real *bias_row;       /* the bias in the order of a frame's output, owned */
+    param_set *set;
+    real *panels;   /* every part's matrix in panels, owned */
+    real *packed;   /* every part's matrix for backward passes, owned; NULL where the parameters are fixed */
+    real *bias_row; /* the bias in the order of a frame's output, owned */
 } upsampler;
 
-/* Registers "weight" and "bias" under prefix. On failure call upsampler_free. */
+/* Registers "weight" and "bias" under prefix. set must outlive up. On failure call upsampler_free. */
 vocode_status upsampler_build(upsampler *up, param_set *set, const char *prefix, const upsampler_options *options,
                               vocode_error *error);
 void upsampler_init(upsampler *up, uint64_t seed); /* PyTorch's default: uniform of 1 / sqrt(channels taps) */
-void upsampler_prepare(upsampler *up);
+void upsampler_prepare(upsampler *up);             /* sets set->failed where it has no memory */
 void upsampler_free(upsampler *up);
 
 /* cond is overwritten. Takes scratch where the group does not divide the stride. */
 void upsampler_forward(const upsampler *up, compute *run, size_t batch, size_t frames, const real *mel, size_t columns,
                        real *cond);
+
+/* As frames arrive, where the group divides the stride: mel [frames, channels] with upsampler_history frames before it
+ * in memory -> cond [frames * stride / group, channels * group]. A row's bits do not depend on which others come with
+ * it. */
+void upsampler_window(const upsampler *up, const compute *run, size_t frames, const real *mel, real *cond);
+size_t upsampler_history(const upsampler *up);
 
 /* dmel and parameter gradients accumulate, each unless NULL. Takes scratch. */
 void upsampler_backward(const upsampler *up, compute *run, size_t batch, size_t frames, const real *mel, size_t columns,

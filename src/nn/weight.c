@@ -1,19 +1,24 @@
 #include "nn/weight.h"
 
-vocode_status weight_build(weight *w, param_set *set, const char *prefix, weight_style style, size_t outputs,
-                           size_t inputs, size_t taps, bool linear, vocode_error *error) {
-    const size_t shape[] = {outputs, inputs, taps}, gain[] = {outputs, 1, 1};
-    int rank = linear ? 2 : 3;
-    *w = (weight){.outputs = outputs, .inputs = inputs, .taps = taps};
-    if (style == WEIGHT_NORMED) {
+#include <string.h>
+
+vocode_status weight_build(weight *w, param_set *set, const char *prefix, const weight_options *options,
+                           vocode_error *error) {
+    const size_t shape[] = {options->outputs, options->inputs, options->taps}, gain[] = {options->outputs, 1, 1};
+    int rank = options->linear ? 2 : 3;
+    *w = (weight){.outputs = options->outputs,
+                  .inputs = options->inputs,
+                  .taps = options->taps,
+                  .group = options->group ? options->group : options->outputs,
+                  .set = set,
+                  .scale = options->scale};
+    if (options->style == WEIGHT_NORMED) {
         w->gain = param_add(set, PARAM_TRAINED, prefix, "weight_g", rank, gain);
         w->direction = param_add(set, PARAM_TRAINED, prefix, "weight_v", rank, shape);
     } else {
         w->plain = param_add(set, PARAM_TRAINED, prefix, "weight", rank, shape);
     }
     if (set->failed) return failed(error, VOCODE_MEMORY, "cannot register the weight %sweight", prefix);
-    w->packed = aligned_new(w->plain ? w->plain->count : w->direction->count, sizeof(real));
-    if (!w->packed) return failed(error, VOCODE_MEMORY, "cannot allocate the weight %sweight", prefix);
     return VOCODE_OK;
 }
 
@@ -47,14 +52,54 @@ static double row_scale(const weight *w, size_t o) {
     return norm > 0 ? (double)w->gain->value[o] / norm : 0;
 }
 
+/* Reals of a tap's panels, and where group g's start among them. */
+size_t weight_panel_step(const weight *w) {
+    return w->group ? tiles_of(w->outputs, w->group) * panels_size(w->group, w->inputs) : 0;
+}
+
+const real *weight_panels(const weight *w, size_t first) {
+    if (!w->panels || !w->group) return w->panels;
+    return w->panels + first / w->group * panels_size(w->group, w->inputs) + first % w->group * w->inputs;
+}
+
+static bool take_memory(weight *w) {
+    size_t outputs = weight_panel_step(w) / (w->inputs ? w->inputs : 1), count;
+    if (!w->panels && !__builtin_mul_overflow(outputs, w->inputs * w->taps, &count))
+        w->panels = aligned_new(count, sizeof(real));
+    if (!w->packed && !w->set->fixed)
+        w->packed = aligned_new((w->plain ? w->plain : w->direction)->count, sizeof(real));
+    return w->panels && (w->packed || w->set->fixed);
+}
+
+/* The columns of outputs [first, first + count), at most a panel of them, to panels (one of tap 0's) and, where it is
+ * there, to packed. Reads count rows of the weight side by side, and writes in order. */
+static void fill_panel(const weight *w, size_t first, size_t count, real *panel) {
+    const real *value = (w->plain ? w->plain : w->direction)->value;
+    size_t fan = w->inputs * w->taps, width = kernels()->panel, step = weight_panel_step(w);
+    double scale[WIDEST_PANEL];
+    for (size_t o = 0; o < count; o++) scale[o] = row_scale(w, first + o);
+    for (size_t i = 0; i < w->inputs; i++)
+        for (size_t j = 0; j < w->taps; j++) {
+            real *to = panel + j * step + i * width;
+            const real *from = value + first * fan + i * w->taps + j;
+            for (size_t o = 0; o < count; o++) to[o] = (real)(scale[o] * (double)from[o * fan]);
+            if (w->packed) memcpy(w->packed + (j * w->inputs + i) * w->outputs + first, to, count * sizeof *to);
+        }
+}
+
 void weight_prepare(weight *w) {
-    const real *from = w->plain ? w->plain->value : w->direction->value;
-    for (size_t o = 0; o < w->outputs; o++) {
-        double scale = row_scale(w, o);
-        for (size_t i = 0; i < w->inputs; i++)
-            for (size_t j = 0; j < w->taps; j++)
-                w->packed[(j * w->inputs + i) * w->outputs + o] = (real)(scale * (double)*from++);
+    if (!take_memory(w)) {
+        w->set->failed = true;
+        return;
     }
+    size_t width = kernels()->panel;
+    for (size_t start = 0; start < w->outputs; start += w->group) {
+        size_t past = start + smaller(w->group, w->outputs - start);
+        real *panel = w->panels + start / w->group * panels_size(w->group, w->inputs);
+        for (size_t o = start; o < past; o += width, panel += width * w->inputs)
+            fill_panel(w, o, smaller(width, past - o), panel);
+    }
+    if (w->set->fixed) param_rest(w->plain ? w->plain : w->direction);
 }
 
 typedef struct unpacking {
@@ -114,6 +159,7 @@ void weight_backward(const weight *w, const compute *run, size_t first, size_t c
 }
 
 void weight_free(weight *w) {
+    aligned_free(w->panels);
     aligned_free(w->packed);
-    w->packed = NULL;
+    w->panels = w->packed = NULL;
 }

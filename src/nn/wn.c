@@ -15,17 +15,7 @@
 
 #include "nn/condition.h"
 #include "nn/networks.h"
-
-typedef struct wn_layer {
-    conv1d in, res_skip;
-} wn_layer;
-
-typedef struct wn {
-    network base;
-    size_t layers, channels;
-    conv1d start, end, cond;
-    wn_layer layer[];
-} wn;
+#include "nn/wn.h"
 
 typedef struct wn_tape {
     real *h;    /* [layers, rows, C] */
@@ -166,6 +156,7 @@ static const network_class wn_class = {
     .backward = backward,
     .reach = reach,
     .destroy = destroy,
+    .stages = &wn_stages,
 };
 
 static vocode_status build_layers(wn *self, const wn_options *options, param_set *set, const char *prefix,
@@ -194,8 +185,10 @@ static vocode_status build_ends(wn *self, const wn_options *options, param_set *
     weight_style style = options->weight_norm ? WEIGHT_NORMED : WEIGHT_PLAIN;
     const conv1d_options start = {.inputs = options->inputs, .outputs = options->channels, .style = style};
     const conv1d_options end = {.inputs = options->channels, .outputs = options->outputs};
-    const conv1d_options cond = {
-        .inputs = options->conditioning, .outputs = 2 * options->channels * options->layers, .style = style};
+    const conv1d_options cond = {.inputs = options->conditioning,
+                                 .outputs = 2 * options->channels * options->layers,
+                                 .group = 2 * options->channels,
+                                 .style = style};
     snprintf(name, sizeof name, "%sstart.", prefix);
     TRY(conv1d_build(&self->start, set, name, &start, error));
     snprintf(name, sizeof name, "%send.", prefix);

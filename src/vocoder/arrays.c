@@ -28,3 +28,11 @@ vocode_status check_mel(const float *mel, size_t frames, size_t n_mels, vocode_e
                               isnan(mel[t * n_mels + m]) ? "NaN" : "an infinity", m, t);
     return VOCODE_OK;
 }
+
+vocode_status check_latent(const float *latent, size_t channels, size_t columns, vocode_error *error) {
+    for (size_t i = 0; i < channels * columns; i++)
+        if (!isfinite(latent[i]))
+            return failed(error, VOCODE_VALUE, "the latent has %s at channel %zu of column %zu",
+                          isnan(latent[i]) ? "NaN" : "an infinity", i / columns, i % columns);
+    return VOCODE_OK;
+}

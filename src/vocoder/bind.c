@@ -114,17 +114,21 @@ static bool usable_in_place(const st_tensor *tensor) {
     return tensor && tensor->type == REAL_DTYPE && (uintptr_t)tensor->data % sizeof(real) == 0;
 }
 
-static vocode_status bind_one(param *p, const tensor_index *index, const char *where, vocode_error *error) {
+static vocode_status bind_one(param *p, const tensor_index *index, bool mapped, const char *where,
+                              vocode_error *error) {
     const st_tensor *tensor = find(index, p->name);
     const st_tensor *folded = find_sibling(index, p, "weight_v", "weight");
     if (!tensor && folded) tensor = folded;
     if (tensor) {
         TRY(check(p, tensor, p->rank, p->shape, where, error));
+        p->mapped = mapped && usable_in_place(tensor);
         if (usable_in_place(tensor))
             p->value = (real *)(uintptr_t)tensor->data; /* read-only memory: nothing writes a mapped model's values */
         else
             dtype_to_real(tensor->type, tensor->data, 0, p->value, p->count);
-        return check_finite(p, where, error);
+        TRY(check_finite(p, where, error));
+        param_rest(p);
+        return VOCODE_OK;
     }
     const st_tensor *source = find_sibling(index, p, "weight_g", "weight");
     const st_tensor *gain = find_sibling(index, p, "weight", "weight_g");
@@ -160,7 +164,8 @@ static vocode_status give_memory(vocode_model *model, const tensor_index *index,
 
 static vocode_status bind_all(vocode_model *model, const tensor_index *index, const char *where, vocode_error *error) {
     TRY(give_memory(model, index, where, error));
-    for (size_t i = 0; i < model->params.count; i++) TRY(bind_one(model->params.items[i], index, where, error));
+    for (size_t i = 0; i < model->params.count; i++)
+        TRY(bind_one(model->params.items[i], index, model->mapped, where, error));
     return VOCODE_OK;
 }
 

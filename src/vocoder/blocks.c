@@ -87,7 +87,7 @@ vocode_status blocks_forward(const vocode_model *model, block_shape shape, int t
     if (status == VOCODE_OK) {
         block.run.observer = observer;
         memset(logdet, 0, shape.batch * sizeof *logdet);
-        status = model->chain->type->forward(model->chain, &block.run, x, z, logdet, NULL);
+        status = flow_forward(model->chain, &block.run, x, z, logdet, NULL);
     }
     end(&block);
     return status;
@@ -97,7 +97,7 @@ vocode_status blocks_inverse(const vocode_model *model, block_shape shape, int t
                              real *x, vocode_error *error) {
     block_run block;
     vocode_status status = begin(model, shape, threads, FLOW_INVERSE, mel, &block, error);
-    if (status == VOCODE_OK) status = model->chain->type->inverse(model->chain, &block.run, z, x);
+    if (status == VOCODE_OK) status = flow_inverse(model->chain, &block.run, z, x);
     end(&block);
     return status;
 }
@@ -147,13 +147,13 @@ static vocode_status gradient(const vocode_model *model, block_shape shape, bloc
     flow *chain = model->chain;
     size_t count = shape.batch * shape.columns * model->group;
     arena *tape = memory == BLOCKS_TAPED ? &block->tape : NULL;
-    TRY(chain->type->forward(chain, &block->run, x, arrays->z, arrays->logdet, tape));
+    TRY(flow_forward(chain, &block->run, x, arrays->z, arrays->logdet, tape));
     *loss = seed_gradients(arrays, count, shape.batch, sigma);
     block->run.grads = grads;
     block->run.dcond = block->dcond; /* zeroed: fresh memory */
     block->tape.used = 0;
     if (tape)
-        TRY(chain->type->backward(chain, &block->run, x, arrays->z, arrays->dz, arrays->dlogdet, arrays->dx, tape));
+        TRY(flow_backward(chain, &block->run, x, arrays->z, arrays->dz, arrays->dlogdet, arrays->dx, tape));
     else
         TRY(flow_backward_rebuild(chain, &block->run, arrays->z, arrays->rebuilt, arrays->dz, arrays->dlogdet,
                                   arrays->dx, &block->tape));
@@ -168,6 +168,9 @@ vocode_status blocks_gradient(const vocode_model *model, block_shape shape, int 
     block_run block;
     gradient_arrays arrays = {0};
     flow_use use = memory == BLOCKS_TAPED ? FLOW_TRAIN : FLOW_REBUILD;
+    if (model->params.fixed)
+        return failed(error, VOCODE_ARGUMENT,
+                      "the model was opened for synthesis: expected model_prepare_training first");
     vocode_status status = begin(model, shape, threads, use, mel, &block, error);
     if (status == VOCODE_OK)
         status = take_arrays(shape.batch * shape.columns * model->group, shape.batch, &arrays, error);

@@ -20,7 +20,7 @@ vocode_status blocks_inverse(const vocode_model *model, block_shape shape, int t
 typedef enum block_memory { BLOCKS_TAPED, BLOCKS_REBUILT } block_memory;
 
 /* The loss sum(z^2) / (2 sigma^2) - sum(logdet) over count(z), whose gradient accumulates into grads (flat, by
- * param.offset, params.total reals). */
+ * param.offset, params.total reals). VOCODE_ARGUMENT where model_prepare_training has not been called. */
 vocode_status blocks_gradient(const vocode_model *model, block_shape shape, int threads, const real *mel, const real *x,
                               double sigma, block_memory memory, double *loss, real *grads, vocode_error *error);
 

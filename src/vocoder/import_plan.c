@@ -158,7 +158,7 @@ static vocode_status missing(plan *p, const char *layer, const char *tensor) {
 vocode_status plan_tensor(plan *p, const char *name, int rank, const size_t *shape) {
     plan_source *source = plan_find(p, name);
     if (!source) return failed(p->error, VOCODE_FORMAT, "tensor %s is missing", name);
-    plan_target *target;
+    plan_target *target = NULL;
     TRY(add_target(p, name, NULL, rank, shape, 1, &target));
     target->part[0].name = source->entry->name;
     return take(p, source, rank, shape, &target->part[0].tensor);
@@ -167,7 +167,7 @@ vocode_status plan_tensor(plan *p, const char *name, int rank, const size_t *sha
 /* Plans tensor ("bias", "weight_g", ...) of the merged layers. shape[0] is the sum of their rows. */
 static vocode_status plan_rows_of(plan *p, const char *layer, const char *tensor, const plan_rows *from, size_t count,
                                   int rank, const size_t *shape) {
-    plan_target *target;
+    plan_target *target = NULL;
     TRY(add_target(p, layer, tensor, rank, shape, count, &target));
     for (size_t i = 0; i < count; i++) {
         size_t part[PLAN_MAX_RANK] = {from[i].rows, rank > 1 ? shape[1] : 1, rank > 2 ? shape[2] : 1};

@@ -50,9 +50,7 @@ static int holds(const char *name, const char *text) {
 
 static int some_hold(const tree *t, const char *text) {
     for (size_t i = 0; i < t->count; i++)
-        if (holds(t->entries[i].name, text) ||
-            (text[0] != '.' && strstr(t->entries[i].name, ".activation_post") && strcmp(text, "activation_post") == 0))
-            return 1;
+        if (holds(t->entries[i].name, text)) return 1;
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #define WALK_DEPTH 24 /* nested mappings; a WaveGlow module takes 9 */
 #define WALK_STEPS ((size_t)1 << 21)
 #define SEQUENCE_LIMIT 64 /* items of a list that are looked at: lists of models are short */
-#define ENTRY_BYTES 8     /* the file has at least as many a tensor; names may come from shared nodes */
+#define ENTRY_BYTES 32    /* the file has more a tensor; names may come from shared nodes */
 #define ENTRIES_ALWAYS ((size_t)64)
 
 static vocode_status walk(tree *t, pickle_ref ref, size_t length, int depth, vocode_error *error);

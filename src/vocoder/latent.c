@@ -94,13 +94,9 @@ vocode_status vocode_encode(const vocode_model *model, const float *audio, size_
 
 vocode_status vocode_decode(const vocode_model *model, const float *latent, size_t columns, const float *mel,
                             size_t frames, int threads, float *audio, vocode_error *error) {
-    size_t count = columns * model->latent_channels;
     if (vocode_decode_size(model, columns) == 0)
         return failed(error, VOCODE_SHAPE, "a latent of %zu columns stands for no samples", columns);
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(latent[i]))
-            return failed(error, VOCODE_VALUE, "the latent has %s at channel %zu of column %zu",
-                          isnan(latent[i]) ? "NaN" : "an infinity", i / columns, i % columns);
+    TRY(check_latent(latent, model->latent_channels, columns, error));
     clip made = {0};
     vocode_status status = clip_new(model, columns, mel, frames, &made, error);
     if (status == VOCODE_OK) {

@@ -37,7 +37,17 @@ static vocode_status build(vocode_model *model, const json_t *config, bool norme
 
 vocode_status model_prepare(vocode_model *model, vocode_error *error) {
     if (model->type->prepare) model->type->prepare(model);
-    return flow_prepare(model->chain, error);
+    TRY(flow_prepare(model->chain, error));
+    if (model->params.failed)
+        return failed(error, VOCODE_MEMORY, "cannot allocate the packed weights of %zu parameters",
+                      model->params.total);
+    return VOCODE_OK;
+}
+
+vocode_status model_prepare_training(vocode_model *model, vocode_error *error) {
+    if (!model->params.fixed) return VOCODE_OK;
+    model->params.fixed = false;
+    return model_prepare(model, error);
 }
 
 static vocode_status create(vocode_model *model, const json_t *config, const char *where, uint64_t seed,
@@ -89,18 +99,22 @@ static vocode_status assemble(vocode_model *model, const json_t *config, const s
                       model->params.limit / 2);
     TRY(built);
     TRY(model_bind(model, tensors, count, where, error));
+    model->params.fixed = true;
     vocode_status status = model_prepare(model, error);
     return status == VOCODE_OK ? VOCODE_OK : failed_in(error, status, where);
 }
 
-vocode_status model_from_tensors(const char *config, const st_tensor *tensors, size_t count, const char *where,
-                                 vocode_model **out, vocode_error *error) {
+static vocode_status from_tensors(const char *config, const st_tensor *tensors, size_t count, bool mapped,
+                                  const char *where, vocode_model **out, vocode_error *error) {
     json_t *root;
     TRY(json_parse(config, strlen(config), NULL, where, &root, error));
     vocode_model *model = NULL;
     vocode_status status = json_is_object(root) ? model_parse(root, where, false, &model, error)
                                                 : failed(error, VOCODE_FORMAT, "%s: config is no JSON object", where);
-    if (status == VOCODE_OK) status = assemble(model, root, tensors, count, where, error);
+    if (status == VOCODE_OK) {
+        model->mapped = mapped;
+        status = assemble(model, root, tensors, count, where, error);
+    }
     json_decref(root);
     if (status != VOCODE_OK) {
         vocode_model_free(model);
@@ -108,6 +122,11 @@ vocode_status model_from_tensors(const char *config, const st_tensor *tensors, s
     }
     *out = model;
     return VOCODE_OK;
+}
+
+vocode_status model_from_tensors(const char *config, const st_tensor *tensors, size_t count, const char *where,
+                                 vocode_model **out, vocode_error *error) {
+    return from_tensors(config, tensors, count, false, where, out, error);
 }
 
 static vocode_status open_file(st_file *file, const char *path, vocode_model **model, vocode_error *error) {
@@ -126,7 +145,7 @@ static vocode_status open_file(st_file *file, const char *path, vocode_model **m
     st_tensor *tensors = calloc(count ? count : 1, sizeof *tensors);
     if (!tensors) return failed(error, VOCODE_MEMORY, "%s: cannot allocate a table of %zu tensors", path, count);
     for (size_t i = 0; i < count; i++) tensors[i] = *st_at(file, i);
-    vocode_status status = model_from_tensors(config, tensors, count, path, model, error);
+    vocode_status status = from_tensors(config, tensors, count, true, path, model, error);
     free(tensors);
     return status;
 }

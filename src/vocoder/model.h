@@ -40,6 +40,10 @@ typedef struct vocoder_class {
     /* mel [batch, frames, n_mels] -> conditioning [batch, run's cond_frames, cond_channels] for that many columns. */
     void (*condition)(const vocode_model *model, compute *work, size_t batch, size_t frames, const real *mel,
                       size_t columns, real *cond);
+    /* The same for one element as frames arrive: mel [frames, n_mels] with the history frames before it in memory
+     * (zeros before the first). NULL: condition serves, no frame looks back. */
+    void (*condition_window)(const vocode_model *model, compute *work, size_t frames, const real *mel, real *cond);
+    size_t (*history)(const vocode_model *model); /* NULL: none */
     /* From the conditioning's gradient to the parameters' (accumulates). NULL: it has none. */
     void (*condition_backward)(const vocode_model *model, compute *work, size_t batch, size_t frames, const real *mel,
                                size_t columns, const real *dcond, real *grads);
@@ -55,6 +59,7 @@ struct vocode_model {
     param_set params;
     real *unmapped; /* values that could not be used in place from the file */
     st_file *file;  /* the mapping, or NULL */
+    bool mapped;    /* the tensors that it was made from are in a mapped file */
     flow *chain;
     void *own; /* what the kind needs besides */
     /* The geometry, set by build. */
@@ -84,7 +89,8 @@ vocode_status model_create(const json_t *config, const char *where, uint64_t see
                            vocode_error *error);
 
 /* A model over tensors that live as long as it does (a mapped file or an imported checkpoint); where names them in
- * messages. Missing, misshapen and non-finite tensors are errors that name the tensor. */
+ * messages. Missing, misshapen and non-finite tensors are errors that name the tensor. Ready for forward and inverse.
+ */
 vocode_status model_from_tensors(const char *config, const st_tensor *tensors, size_t count, const char *where,
                                  vocode_model **out, vocode_error *error);
 
@@ -93,6 +99,10 @@ vocode_status model_save(const vocode_model *model, const char *path, vocode_err
 
 /* Folds, packs and factors after parameters changed. */
 vocode_status model_prepare(vocode_model *model, vocode_error *error);
+
+/* Makes an opened model ready for blocks_gradient: until then its layers hold no weights for backward passes. A created
+ * one is. */
+vocode_status model_prepare_training(vocode_model *model, vocode_error *error);
 
 /* The mel convention, or VOCODE_UNSUPPORTED with a sentence where the model has none. */
 vocode_status model_mel(const vocode_model *model, const mel_convention **out, vocode_error *error);

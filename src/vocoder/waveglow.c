@@ -85,6 +85,14 @@ static void condition(const vocode_model *model, compute *work, size_t batch, si
     upsampler_forward(model->own, work, batch, frames, mel, columns, cond);
 }
 
+static void condition_window(const vocode_model *model, compute *work, size_t frames, const real *mel, real *cond) {
+    upsampler_window(model->own, work, frames, mel, cond);
+}
+
+static size_t history(const vocode_model *model) {
+    return upsampler_history(model->own);
+}
+
 static void condition_backward(const vocode_model *model, compute *work, size_t batch, size_t frames, const real *mel,
                                size_t columns, const real *dcond, real *grads) {
     upsampler_backward(model->own, work, batch, frames, mel, columns, dcond, NULL, grads);
@@ -104,5 +112,7 @@ const vocoder_class waveglow_class = {
     .prepare = prepare,
     .destroy = destroy,
     .condition = condition,
+    .condition_window = condition_window,
+    .history = history,
     .condition_backward = condition_backward,
 };

@@ -230,7 +230,7 @@ static void errors_say_where(void **state) {
     assert_non_null(strstr(error.message, "band 7 of frame 2"));
     mel[80 + 5] = -INFINITY;
     assert_int_equal(mel_inspect(mel, 3, 80, c, NULL, &error), VOCODE_VALUE);
-    assert_non_null(strstr(error.message, "infinite value at band 5 of frame 1"));
+    assert_non_null(strstr(error.message, "infinity at band 5 of frame 1"));
     assert_int_equal(mel_inspect(mel, 0, 80, c, NULL, &error), VOCODE_SHAPE);
     assert_int_equal(mel_inspect(mel, 2, 100, c, NULL, &error), VOCODE_SHAPE);
     assert_non_null(strstr(error.message, "100"));

@@ -86,6 +86,7 @@ static void check_file(const char *folder, const char *path, bool import, tally 
     } else {
         status = vocode_model_open(path, &model, &error);
     }
+    if (status == VOCODE_OK) status = model_prepare_training(model, &error);
     if (status == VOCODE_OK)
         check_model(folder, model, score);
     else

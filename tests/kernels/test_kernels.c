@@ -176,7 +176,7 @@ static void depthwise_convolutions(void **state) {
             real *y = noise(size, 4), *sum = copy_of(y, size), *truth = noise(size, 5);
             depthwise_truth(p, x, w, b, truth);
             (*level)->depthwise(p->frames, 0, cut, p->c, p->taps, p->dilation, x, w, b, y); /* in two pieces */
-            (*level)->depthwise(p->frames, cut, p->frames - cut, p->c, p->taps, p->dilation, x, w, b, y);
+            (*level)->depthwise(p->frames, cut, p->frames - cut, p->c, p->taps, p->dilation, x, w, b, y + cut * p->c);
             assert_true(distance(y, truth, size) < TOLERANCE);
             for (size_t j = 0; j < size; j++) truth[j] += sum[j] - b[j % p->c];
             (*level)->depthwise(p->frames, 0, p->frames, p->c, p->taps, p->dilation, x, w, NULL, sum);
@@ -223,9 +223,24 @@ static void run_parallel(int threads, real *what[], size_t sizes[], size_t *coun
         sizes[i] = all[i];
         what[i] = calloc(all[i], sizeof(real));
     }
+    size_t step = panels_size(OUTPUTS, INPUTS);
+    real *panels = calloc(TAPS * step, sizeof *panels);
+    for (size_t j = 0; j < TAPS; j++)
+        kernels()->pack(OUTPUTS, INPUTS, w + j * INPUTS * OUTPUTS, OUTPUTS, panels + j * step);
+    const convolution shape = {.batch = BATCH,
+                               .frames = FRAMES,
+                               .inputs = INPUTS,
+                               .outputs = OUTPUTS,
+                               .taps = TAPS,
+                               .dilation = 250,
+                               .ldx = INPUTS,
+                               .ldy = OUTPUTS,
+                               .panels = panels,
+                               .panel_step = step,
+                               .w = w,
+                               .tap_step = INPUTS * OUTPUTS,
+                               .ldw = OUTPUTS};
     size_t before = allocations();
-    const convolution shape = {BATCH,  FRAMES,  INPUTS, OUTPUTS,          TAPS,   250,
-                               INPUTS, OUTPUTS, w,      INPUTS * OUTPUTS, OUTPUTS};
     run_convolution(&run, &shape, x, b, false, what[0]);
     run_convolution_data(&run, &shape, dy, false, what[1], INPUTS);
     run_convolution_weights(&run, &shape, x, dy, what[2]);
@@ -237,7 +252,7 @@ static void run_parallel(int threads, real *what[], size_t sizes[], size_t *coun
     run_depthwise_backward(&run, BATCH, FRAMES, c, TAPS, 1, x, w, what[9], what[10], what[11], what[12]);
     assert_int_equal(allocations(), before);
     assert_int_equal(run.scratch.used, 0);
-    free(x), free(w), free(b), free(dy), free(g), aligned_free(memory);
+    free(x), free(w), free(b), free(dy), free(g), free(panels), aligned_free(memory);
 }
 
 static void bits_do_not_depend_on_threads(void **state) {

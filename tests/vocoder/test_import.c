@@ -1,5 +1,5 @@
 /* Checkpoints in every layout of tests/data/make_checkpoints.py against the tensors that it says they hold; every file
- * that must be refused, with its sentence; damage at every length; and the published layouts of the shared goldens. */
+ * that must be refused, with its sentence; and the published layouts of the shared goldens. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,14 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include <jansson.h>
 
-#include "io/bytes.h"
 #include "io/safetensors.h"
 #include "vocoder/import.h"
 
@@ -315,36 +313,6 @@ static void import_writes_a_whole_model_file_or_none(void **state) {
     rmdir(folder);
 }
 
-/* Cut anywhere, with a byte changed anywhere: an error or a model, never anything else (sanitizers watch). */
-static void damage_is_survived(void **state) {
-    (void)state;
-    static const char *const files[] = {"zip_protocol2.pt", "legacy_protocol2.pt", "deflated.pt"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[PATH_SIZE];
-        unsigned char *bytes;
-        size_t size;
-        vocode_error error = {0};
-        assert_int_equal(bytes_read(path_of(path, files[i]), SIZE_MAX / 2, &bytes, &size, &error), VOCODE_OK);
-        for (size_t cut = 0; cut < size; cut += 1 + size / 150) {
-            unsigned char *part = malloc(cut ? cut : 1); /* exactly as long, so that reading past it is seen */
-            memcpy(part, bytes, cut);
-            tensor_set set;
-            assert_int_not_equal(checkpoint_parse(part, cut, "cut", NULL, &set, NULL, NULL, &error), VOCODE_OK);
-            assert_true(error.message[0] != 0);
-            free(part);
-        }
-        for (size_t at = 0; at < size; at += 1 + size / 400) {
-            unsigned char kept = bytes[at];
-            bytes[at] ^= (unsigned char)(1u << at % 8);
-            tensor_set set;
-            checkpoint_parse(bytes, size, "flipped", NULL, &set, NULL, NULL, &error);
-            tensor_set_free(&set);
-            bytes[at] = kept;
-        }
-        free(bytes);
-    }
-}
-
 /* The goldens hold the same weights as a module, as a state dict and, folded, without weight norm. */
 static void published_layouts_agree(void **state) {
     (void)state;
@@ -379,7 +347,7 @@ int main(void) {
         cmocka_unit_test(presets_must_fit),
         cmocka_unit_test(a_second_model_is_mentioned),
         cmocka_unit_test(import_writes_a_whole_model_file_or_none),
-        cmocka_unit_test(damage_is_survived),
+
         cmocka_unit_test(published_layouts_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

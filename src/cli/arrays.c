@@ -1,0 +1,116 @@
+#include "cli/arrays.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/interrupt.h"
+#include "dsp/mel.h"
+#include "io/bytes.h"
+#include "io/npy.h"
+
+static void shape_text(const npy_array *array, char *text, size_t size) {
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < array->rank && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, i ? ", %zu" : "%zu", array->shape[i]);
+    if (used < size) snprintf(text + used, size - used, "]");
+}
+
+/* The last two axes of an array whose other axes are of length 1. */
+static int two_axes(const npy_array *array, size_t *rows, size_t *columns) {
+    if (array->rank < 2) return 0;
+    for (int i = 0; i < array->rank - 2; i++)
+        if (array->shape[i] != 1) return 0;
+    *rows = array->shape[array->rank - 2];
+    *columns = array->shape[array->rank - 1];
+    return 1;
+}
+
+/* "; so many bands are those of vocos, bigvgan", or nothing. */
+static void likely_presets(size_t rows, size_t columns, char *text, size_t size) {
+    size_t count, used = 0;
+    const mel_preset *presets = mel_preset_list(&count);
+    text[0] = 0;
+    for (size_t i = 0; i < count; i++) {
+        const mel_convention *convention = &presets[i].convention;
+        if ((convention->n_mels != rows && convention->n_mels != columns) || used >= size) continue;
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s (%zu bands)",
+                             used ? ", " : "; its shape is that of a mel of ", convention->preset, convention->n_mels);
+    }
+}
+
+static vocode_status refuse_bands(const npy_array *array, const char *name, size_t bands, const char *whose,
+                                  vocode_error *error) {
+    char shape[256], likely[512];
+    size_t rows, columns;
+    shape_text(array, shape, sizeof shape);
+    if (!two_axes(array, &rows, &columns))
+        return failed(error, VOCODE_SHAPE, "%s: expected one mel spectrogram, [%zu, T] or [T, %zu], found the shape %s",
+                      name, bands, bands, shape);
+    likely_presets(rows, columns, likely, sizeof likely);
+    return failed(error, VOCODE_SHAPE,
+                  "%s: expected %zu mel bands (%s), found the shape %s, neither of whose axes has %zu%s", name, bands,
+                  whose, shape, bands, likely);
+}
+
+void transpose(const float *source, size_t rows, size_t columns, float *target) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c++) target[c * rows + r] = source[r * columns + c];
+}
+
+/* array, whose data is taken, as [frames, bands]. */
+static vocode_status as_frames(npy_array *array, const char *name, size_t bands, const char *whose,
+                               const option_value *layout, mel_frames_file *out, vocode_error *error) {
+    size_t rows = 0, columns = 0;
+    if (!two_axes(array, &rows, &columns) || (rows != bands && columns != bands))
+        return refuse_bands(array, name, bands, whose, error);
+    if (array->count == 0)
+        return failed(error, VOCODE_SHAPE, "%s: expected at least one frame, found zero frames of %zu bands", name,
+                      bands);
+    int frames_first = rows == columns ? layout->given && layout->integer == LAYOUT_FRAMES_FIRST : columns == bands;
+    *out = (mel_frames_file){.frames = frames_first ? rows : columns, .bands = bands};
+    if (frames_first) {
+        out->values = array->data;
+        array->data = NULL;
+        return VOCODE_OK;
+    }
+    out->values = malloc(array->count * sizeof *out->values);
+    if (!out->values) return failed(error, VOCODE_MEMORY, "%s: no memory for %zu frames", name, out->frames);
+    transpose(array->data, rows, columns, out->values);
+    return VOCODE_OK;
+}
+
+vocode_status mel_read(const char *path, size_t bands, const char *whose, const option_value *layout,
+                       mel_frames_file *out, vocode_error *error) {
+    npy_array array;
+    *out = (mel_frames_file){0};
+    TRY(npy_read(path, &array, error));
+    vocode_status status = as_frames(&array, input_name(path), bands, whose, layout, out, error);
+    npy_free(&array);
+    return status;
+}
+
+vocode_status latent_read(const char *path, size_t channels, latent_file *out, vocode_error *error) {
+    npy_array array;
+    size_t rows = 0, columns = 0;
+    *out = (latent_file){0};
+    TRY(npy_read(path, &array, error));
+    if (!two_axes(&array, &rows, &columns) || rows != channels || columns == 0) {
+        char shape[256];
+        shape_text(&array, shape, sizeof shape);
+        npy_free(&array);
+        return failed(error, VOCODE_SHAPE, "%s: expected a latent of shape [%zu, columns], found %s", input_name(path),
+                      channels, shape);
+    }
+    *out = (latent_file){columns, array.data};
+    return VOCODE_OK;
+}
+
+vocode_status array_write(const char *path, const float *values, size_t rows, size_t columns, vocode_error *error) {
+    const size_t shape[] = {rows, columns};
+    interrupt_hold(path);
+    vocode_status status = npy_write(path, values, 2, shape, error);
+    interrupt_release();
+    return status;
+}

@@ -1,0 +1,34 @@
+/* Mels and latents from .npy files in the layouts that are found in the wild. */
+#ifndef CLI_ARRAYS_H
+#define CLI_ARRAYS_H
+
+#include <stddef.h>
+
+#include "cli/options.h"
+
+typedef struct mel_frames_file {
+    size_t frames, bands;
+    float *values; /* [frames, bands], time-major, owned: free() */
+} mel_frames_file;
+
+/* Reads [bands, T], [T, bands], or either with leading ones before it. Where both axes equal bands the layout option
+ * decides, mels first by default. VOCODE_SHAPE where neither does, with the presets that it could be; where there is no
+ * frame; and for a batch. whose is what messages call the number's origin, such as a model's name. */
+vocode_status mel_read(const char *path, size_t bands, const char *whose, const option_value *layout,
+                       mel_frames_file *out, vocode_error *error);
+
+typedef struct latent_file {
+    size_t columns;
+    float *values; /* [channels, columns], owned: free() */
+} latent_file;
+
+/* Transposes source [rows, columns] to target [columns, rows]. */
+void transpose(const float *source, size_t rows, size_t columns, float *target);
+
+/* Writes values [rows, columns] to path; "-" is standard output. A signal that comes meanwhile waits. */
+vocode_status array_write(const char *path, const float *values, size_t rows, size_t columns, vocode_error *error);
+
+/* Reads [channels, columns], or leading ones before that. */
+vocode_status latent_read(const char *path, size_t channels, latent_file *out, vocode_error *error);
+
+#endif

@@ -1,0 +1,150 @@
+/* vocode info: what a model is. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/json_out.h"
+#include "cli/use_model.h"
+#include "dsp/mel.h"
+#include "vocoder/model.h"
+
+#define LABEL_WIDTH 20
+
+static const option_row options[] = {
+    OPTION_JSON("one object"),
+};
+
+/* What people say about a model, in every configuration that holds it. */
+static const char *const facts[] = {"training", "data", "license"};
+enum { FACT_COUNT = sizeof facts / sizeof *facts };
+
+static double look_ahead_ms(const vocode_model_info *info) {
+    return 1e3 * (double)info->look_ahead * (double)info->hop / info->sample_rate;
+}
+
+static void set_size(json_t *object, const char *key, size_t value) {
+    json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static json_t *as_json(const open_model *model, const json_t *config) {
+    const vocode_model_info *info = &model->info;
+    json_t *object = json_object();
+    json_object_set_new(object, "file", json_name(model->path));
+    json_object_set_new(object, "kind", json_string(info->kind));
+    set_size(object, "parameters", info->parameters);
+    set_size(object, "sample_rate", info->sample_rate);
+    set_size(object, "hop", info->hop);
+    set_size(object, "n_mels", info->n_mels);
+    set_size(object, "latent_channels", info->latent_channels);
+    json_object_set_new(object, "columns_per_frame", json_real(info->columns_per_frame));
+    json_object_set_new(object, "sigma", json_real(info->sigma));
+    json_object_set_new(object, "train_sigma", json_real(info->train_sigma));
+    set_size(object, "mel_match", info->mel_match);
+    set_size(object, "refine", info->refine);
+    set_size(object, "look_ahead_frames", info->look_ahead);
+    json_object_set_new(object, "look_ahead_ms", json_real(look_ahead_ms(info)));
+    const mel_convention *convention;
+    bool has_mel = model_mel(model->model, &convention, NULL) == VOCODE_OK;
+    json_object_set_new(object, "mel", has_mel ? mel_convention_to_json(convention) : json_null());
+    for (size_t i = 0; i < FACT_COUNT; i++) {
+        json_t *fact = json_object_get(config, facts[i]);
+        if (fact) json_object_set(object, facts[i], fact);
+    }
+    json_object_set(object, "config", (json_t *)config);
+    return object;
+}
+
+/* "<label>:   <value>", texts without quotes; objects as "key value, key value". */
+static void print_value(const char *label, const json_t *value) {
+    printf("%s:%*s", label, strlen(label) + 1 < LABEL_WIDTH ? LABEL_WIDTH - (int)strlen(label) - 1 : 1, "");
+    const char *key, *comma = "";
+    json_t *item;
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, item) {
+            char *text = json_is_string(item) ? NULL : json_print(item, 0);
+            printf("%s%s %s", comma, key, text ? text : json_string_value(item));
+            free(text);
+            comma = ", ";
+        }
+        putchar('\n');
+        return;
+    }
+    char *text = json_is_string(value) ? NULL : json_print(value, 0);
+    puts(text ? text : json_string_value(value));
+    free(text);
+}
+
+/* What the configuration says beyond what was printed already: the sizes under the kind's name, and the facts. */
+static void print_config(const vocode_model_info *info, const json_t *config) {
+    static const char *const printed[] = {"kind", "sample_rate", "mel", "sigma", "train_sigma", "mel_match", "refine"};
+    const char *key;
+    json_t *value;
+    print_value("sizes", json_object_get(config, info->kind));
+    json_object_foreach((json_t *)config, key, value) {
+        bool known = strcmp(key, info->kind) == 0;
+        for (size_t i = 0; i < sizeof printed / sizeof *printed; i++) known |= strcmp(key, printed[i]) == 0;
+        if (!known) print_value(key, value);
+    }
+    for (size_t i = 0; i < FACT_COUNT; i++)
+        if (!json_object_get(config, facts[i]))
+            printf("%s:%*s%s\n", facts[i], LABEL_WIDTH - (int)strlen(facts[i]) - 1, "", "not stated");
+}
+
+static void print_text(const open_model *model, const json_t *config) {
+    const vocode_model_info *info = &model->info;
+    const mel_convention *convention;
+    printf("%-*s%s\n", LABEL_WIDTH, "file:", model->path);
+    printf("%-*s%s\n", LABEL_WIDTH, "kind:", info->kind);
+    printf("%-*s%zu\n", LABEL_WIDTH, "parameters:", info->parameters);
+    printf("%-*s%u Hz\n", LABEL_WIDTH, "sample rate:", info->sample_rate);
+    printf("%-*s%zu bands, %zu samples a frame\n", LABEL_WIDTH, "mel:", info->n_mels, info->hop);
+    printf("%-*s%zu channels, %g column%s a frame\n", LABEL_WIDTH, "latent:", info->latent_channels,
+           info->columns_per_frame, info->columns_per_frame == 1 ? "" : "s");
+    printf("%-*s%g for synthesis, %g in training\n", LABEL_WIDTH, "sigma:", info->sigma, info->train_sigma);
+    printf("%-*s%u\n", LABEL_WIDTH, "mel-match passes:", info->mel_match);
+    printf("%-*s%u\n", LABEL_WIDTH, "refine iterations:", info->refine);
+    printf("%-*s%zu frames, %.1f ms\n", LABEL_WIDTH, "look-ahead:", info->look_ahead, look_ahead_ms(info));
+    if (model_mel(model->model, &convention, NULL) == VOCODE_OK) {
+        json_t *mel = mel_convention_to_json(convention);
+        print_value("mel convention", mel);
+        json_decref(mel);
+    } else {
+        printf("%-*s%s\n", LABEL_WIDTH, "mel convention:", "not stated");
+    }
+    print_config(info, config);
+}
+
+static vocode_status print_info(const arguments *given, const open_model *model, vocode_error *error) {
+    json_t *config;
+    TRY(json_parse(model->info.config, strlen(model->info.config), NULL, model->path, &config, error));
+    vocode_status status = VOCODE_OK;
+    if (given->json.given)
+        status = json_show(as_json(model, config), error);
+    else
+        print_text(model, config);
+    json_decref(config);
+    return status;
+}
+
+static int run_command(const arguments *given, console *out) {
+    arguments named = *given;
+    if (given->count) named.model = (option_value){.given = true, .text = given->items[0]};
+    open_model model;
+    vocode_error error;
+    vocode_status status = use_model(&named, &model, out, &error);
+    if (status == VOCODE_OK) status = print_info(given, &model, &error);
+    release_model(&model);
+    return console_finish(out, status, &error);
+}
+
+const command command_info = {
+    .name = "info",
+    .synopsis = "[MODEL] [options]",
+    .summary = "what a model is: kind, sizes, mel convention, look-ahead, training facts, licence",
+    .details = "Without MODEL: of $VOCODE_MODEL, else of the shipped model.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .most = 1,
+    .run = run_command,
+};

@@ -1,0 +1,161 @@
+/* vocode synth, the default subcommand: mel spectrogram to audio. */
+#include <stdlib.h>
+
+#include "cli/arrays.h"
+#include "cli/commands.h"
+#include "cli/jobs.h"
+#include "cli/sound.h"
+#include "cli/use_model.h"
+#include "dsp/mel.h"
+#include "io/bytes.h"
+
+static const option_row options[] = {
+    {"output", 'o', "DIR", OPTION_TEXT, offsetof(arguments, output),
+     .doc = "many files: write DIR/STEM.wav for each MEL.npy or folder of them"},
+    OPTION_MODEL,
+    {"sigma", 0, "S", OPTION_NUMBER, offsetof(arguments, sigma), .least = 0, .most = 100,
+     .doc = "standard deviation of the noise (default: the model's)"},
+    {"seed", 0, "N", OPTION_INTEGER, offsetof(arguments, seed), .doc = "seed of the noise (default: 0)"},
+    {"noise", 0, "Z.npy", OPTION_TEXT, offsetof(arguments, noise),
+     .doc = "use this latent as it is, instead of noise of --sigma and --seed"},
+    {"mel-match", 0, "N", OPTION_INTEGER, offsetof(arguments, mel_match), .least = 0, .most = 100,
+     .doc = "mel-consistency passes, 0 for none (default: the model's)"},
+    {"refine", 0, "N", OPTION_INTEGER, offsetof(arguments, refine), .least = 0, .most = 1000,
+     .doc = "phase-refinement iterations after them, 0 for none (default: the model's)"},
+    {"denoise", 0, "A", OPTION_NUMBER, offsetof(arguments, denoise), .least = 0, .most = 100,
+     .doc = "strength of the removal of the model's bias tones, 0.1 is mild (default: 0, none)"},
+    {"mel-preset", 0, "NAME", OPTION_TEXT, offsetof(arguments, mel_preset),
+     .doc = "the convention that the mel is in, where it is not the model's but converts exactly"},
+    OPTION_LAYOUT,
+    {"precision", 0, "fp32", OPTION_CHOICE, offsetof(arguments, precision),
+     .choices = (const char *const[]){"fp32", NULL}, .doc = "arithmetic (default and only one: fp32)"},
+    OPTION_FORMAT,
+    {"raw", 0, "s16le|f32le", OPTION_CHOICE, offsetof(arguments, raw),
+     .choices = (const char *const[]){"s16le", "f32le", NULL},
+     .doc = "samples without a header, instead of a file format"},
+    {"gain", 0, "DB", OPTION_NUMBER, offsetof(arguments, gain), .least = -200, .most = 200,
+     .doc = "make it louder or softer by so many decibels"},
+    OPTION_THREADS,
+};
+
+/* What all files of a run share. */
+typedef struct synth {
+    const arguments *given;
+    console *say;
+    open_model model;
+    size_t bands;      /* of the mels: the preset's or the model's */
+    const char *whose; /* that says so: the preset's name or the model's path */
+} synth;
+
+static int level_option(const option_value *value) {
+    if (!value->given) return 0; /* the model's own */
+    return value->integer ? (int)value->integer : -1;
+}
+
+static vocode_synthesis settings_of(const synth *run, progress *bar) {
+    const arguments *given = run->given;
+    return (vocode_synthesis){
+        .sigma = given->sigma.number,
+        .silent_latent = given->sigma.given && given->sigma.number == 0,
+        .seed = given->seed.integer,
+        .mel_match = level_option(&given->mel_match),
+        .refine = level_option(&given->refine),
+        .denoise = given->denoise.number,
+        .gain_db = given->gain.number,
+        .mel_preset = given->mel_preset.text,
+        .threads = (int)given->threads.integer,
+        .progress = progress_fraction,
+        .warning = progress_warning,
+        .context = bar,
+    };
+}
+
+static vocode_status synthesize(const synth *run, const mel_frames_file *mel, const job *item, progress *bar,
+                                vocode_error *error) {
+    const vocode_model_info *info = &run->model.info;
+    const char *name = input_name(item->input);
+    vocode_synthesis settings = settings_of(run, bar);
+    latent_file noise = {0};
+    size_t samples, bytes;
+    if (!size_multiply(mel->frames, info->hop, &samples) || !size_multiply(samples, sizeof(float), &bytes))
+        return failed(error, VOCODE_VALUE, "%s: %zu frames of %zu samples are too many", name, mel->frames, info->hop);
+    progress_item_length(bar, (double)samples / info->sample_rate);
+    if (run->given->noise.given) TRY(latent_read(run->given->noise.text, info->latent_channels, &noise, error));
+    settings.noise = noise.values;
+    settings.noise_columns = noise.columns;
+    float *audio = malloc(bytes);
+    vocode_status status =
+        audio ? VOCODE_OK : failed(error, VOCODE_MEMORY, "%s: no memory for %zu samples", name, samples);
+    if (status == VOCODE_OK) {
+        status = vocode_synthesize(run->model.model, mel->values, mel->frames, mel->bands, &settings, audio, error);
+        if (status != VOCODE_OK) failed_in(error, status, name);
+    }
+    if (status == VOCODE_OK)
+        status = sound_write(run->given, item->output, audio, samples, info->sample_rate, run->say, error);
+    free(audio);
+    free(noise.values);
+    return status;
+}
+
+static vocode_status run_one(void *context, const job *item, progress *bar, vocode_error *error) {
+    const synth *run = context;
+    mel_frames_file mel;
+    TRY(mel_read(item->input, run->bands, run->whose, &run->given->layout, &mel, error));
+    vocode_status status = synthesize(run, &mel, item, bar, error);
+    free(mel.values);
+    return status;
+}
+
+static int check_usage(const arguments *given, console *out) {
+    const command *about = &command_synth;
+    vocode_error error;
+    const mel_convention *convention;
+    if (given->noise.given && (given->sigma.given || given->seed.given))
+        return console_usage(out, about->name, "--noise is a latent as it is: --%s cannot be given with it",
+                             given->sigma.given ? "sigma" : "seed");
+    if (given->mel_preset.given && mel_preset_require(given->mel_preset.text, &convention, &error) != VOCODE_OK)
+        return console_usage(out, about->name, "--mel-preset: %s", error.message);
+    if (!given->output.given) return sound_check(given, about, given->items[1], out);
+    if (given->noise.given)
+        return console_usage(out, about->name, "--noise is the latent of one mel: it cannot be given with -o");
+    return sound_check(given, about, "-", out);
+}
+
+static int run_jobs(const arguments *given, const job_list *jobs, console *out) {
+    vocode_error error;
+    synth run = {.given = given, .say = out};
+    vocode_status opened = use_model(given, &run.model, out, &error);
+    int status = console_finish(out, opened, &error);
+    if (opened == VOCODE_OK) {
+        const mel_convention *preset = given->mel_preset.given ? mel_preset_find(given->mel_preset.text) : NULL;
+        run.bands = preset ? preset->n_mels : run.model.info.n_mels;
+        run.whose = preset ? preset->preset : run.model.path;
+        status = jobs_run(jobs, run_one, &run, out);
+    }
+    release_model(&run.model);
+    return status;
+}
+
+static int run_command(const arguments *given, console *out) {
+    static const char *const endings[] = {".npy", NULL};
+    const job_kind kind = {endings, given->raw.given ? ".raw" : ".wav"};
+    job_list jobs;
+    int status = jobs_plan(given, &command_synth, "MEL.npy OUT.wav", &kind, &jobs, out);
+    if (status == EXIT_SUCCESS) status = check_usage(given, out);
+    if (status == EXIT_SUCCESS) status = run_jobs(given, &jobs, out);
+    jobs_free(&jobs);
+    return status;
+}
+
+const command command_synth = {
+    .name = "synth",
+    .synopsis = "MEL.npy OUT.wav [options]\nMEL.npy... -o DIR [options]",
+    .summary = "mel spectrogram to audio (the default: vocode MEL.npy OUT.wav)",
+    .details =
+        "MEL.npy: float16, 32 or 64, any byte order, C or Fortran order, [n_mels, T], [T, n_mels] or [1, n_mels, T].\n"
+        "OUT ends in .wav or .flac and is frames times hop samples long. \"-\" is standard input or output.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .least = 1,
+    .run = run_command,
+};

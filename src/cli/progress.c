@@ -1,0 +1,71 @@
+#include "cli/progress.h"
+
+#include <stdio.h>
+
+#define BAR_WIDTH 30        /* characters */
+#define REDRAW_INTERVAL 0.1 /* seconds */
+#define LEAST_MEASURED 1e-3 /* seconds: below, a speed means nothing */
+
+static double seconds_between(struct timespec from, struct timespec to) {
+    return (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+}
+
+static struct timespec now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time;
+}
+
+void progress_begin(progress *bar, console *out, size_t items) {
+    *bar = (progress){.out = out, .items = items, .start = now()};
+}
+
+void progress_item_length(progress *bar, double seconds) {
+    bar->item_seconds = seconds;
+}
+
+static void draw(progress *bar, struct timespec time) {
+    double done = bar->items ? ((double)bar->finished + bar->fraction) / (double)bar->items : 1;
+    double elapsed = seconds_between(bar->start, time);
+    double audio = bar->seconds_done + bar->fraction * bar->item_seconds;
+    int filled = (int)(done * BAR_WIDTH);
+    char line[BAR_WIDTH + 1];
+    for (int i = 0; i < BAR_WIDTH; i++) line[i] = i < filled ? '#' : '.';
+    line[BAR_WIDTH] = 0;
+    fprintf(stderr, "\r\033[K[%s] %3.0f %%", line, 100 * done);
+    if (bar->items > 1) fprintf(stderr, "  %zu of %zu files", bar->finished, bar->items);
+    if (audio > 0 && elapsed > LEAST_MEASURED) fprintf(stderr, "  %.1f times real time", audio / elapsed);
+    fflush(stderr);
+    bar->out->bar_shown = true;
+    bar->drawn = time;
+}
+
+int progress_fraction(void *context, double fraction) {
+    progress *bar = context;
+    bar->fraction = fraction;
+    if (!bar->out->terminal || bar->out->quiet) return 0;
+    struct timespec time = now();
+    if (seconds_between(bar->drawn, time) >= REDRAW_INTERVAL) draw(bar, time);
+    return 0;
+}
+
+void progress_warning(void *context, const char *sentence) {
+    console *out = ((progress *)context)->out;
+    console_warning(out, "%s%s%s", out->subject ? out->subject : "", out->subject ? ": " : "", sentence);
+}
+
+void progress_item(progress *bar, bool succeeded) {
+    bar->finished++;
+    if (succeeded) bar->seconds_done += bar->item_seconds;
+    bar->item_seconds = 0;
+    progress_fraction(bar, 0);
+}
+
+void progress_end(progress *bar) {
+    console *out = bar->out;
+    double elapsed = seconds_between(bar->start, now());
+    console_clear(out);
+    if ((out->terminal || out->verbose) && bar->seconds_done > 0 && elapsed > 0)
+        console_note(out, "%.2f s of audio in %.2f s, %.1f times real time", bar->seconds_done, elapsed,
+                     bar->seconds_done / elapsed);
+}

@@ -1,0 +1,15 @@
+/* Audio out as --format, --raw and the file's ending ask. */
+#ifndef CLI_SOUND_H
+#define CLI_SOUND_H
+
+#include "cli/options.h"
+
+/* EXIT_SUCCESS, or EXIT_USAGE after saying why path cannot be written so: another ending than .wav and .flac, FLAC with
+ * float samples, --raw together with --format. */
+int sound_check(const arguments *given, const command *about, const char *path, console *out);
+
+/* Writes mono [frames] at sample_rate Hz to path ("-" is standard output) and notes how many samples were clipped. */
+vocode_status sound_write(const arguments *given, const char *path, const float *mono, size_t frames,
+                          unsigned sample_rate, console *out, vocode_error *error);
+
+#endif

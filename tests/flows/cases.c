@@ -1,0 +1,182 @@
+/* The flows under test: every kind of the registry with its options, and compositions as the models are made of. */
+#include <stdio.h>
+#include <string.h>
+
+#include "flows/composite.h"
+#include "flows/registry.h"
+#include "flows/subject.h"
+
+#define WN "{\"network\": \"wn\", \"layers\": 2, \"channels\": 3}"
+#define CONVNEXT                                                                                            \
+    "{\"network\": \"convnext\", \"blocks\": 1, \"channels\": 3, \"expansion\": 2, \"scale\": \"bounded\"," \
+    " \"order\": \"scale_first\"}"
+
+/* Collects parts; the first failure stays. */
+typedef struct builder {
+    flow *parts[16];
+    size_t count, named;
+    param_set *set;
+    vocode_status status;
+    vocode_error *error;
+} builder;
+
+static void add(builder *b, const char *kind, const char *options, size_t channels, size_t cond_channels) {
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "%zu.%s.", b->named++, kind);
+    if (b->status != VOCODE_OK) return;
+    b->status =
+        flow_build(kind, options, (flow_dims){channels, cond_channels}, b->set, prefix, &b->parts[b->count], b->error);
+    if (b->status == VOCODE_OK) b->count++;
+}
+
+/* The parts from first on become one. */
+static void join(builder *b, size_t first) {
+    if (b->status != VOCODE_OK) return;
+    b->status = sequence_new(b->parts + first, b->count - first, &b->parts[first], b->error);
+    b->count = first + (b->status == VOCODE_OK);
+}
+
+static void join_levels(builder *b, size_t first, const size_t *early) {
+    if (b->status != VOCODE_OK) return;
+    b->status = multiscale_new(b->parts + first, early, b->count - first, &b->parts[first], b->error);
+    b->count = first + (b->status == VOCODE_OK);
+}
+
+static vocode_status finish(builder *b, flow **out) {
+    if (b->status == VOCODE_OK && b->count == 1) *out = b->parts[0];
+    if (b->status != VOCODE_OK)
+        for (size_t i = 0; i < b->count; i++) flow_free(b->parts[i]);
+    return b->status;
+}
+
+static vocode_status waveglow_like(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    builder b = {.set = set, .error = error};
+    add(&b, "squeeze", "{\"factor\": 6}", 1, 0);
+    for (size_t level = 0; level < 3; level++) {
+        size_t first = b.count;
+        for (size_t k = 0; k < 1 + (level == 0); k++) {
+            add(&b, "inv1x1", "{\"conv\": true}", 6 - 2 * level, dims.cond_channels);
+            add(&b, "coupling", WN, 6 - 2 * level, dims.cond_channels);
+        }
+        join(&b, first);
+    }
+    join_levels(&b, 1, (const size_t[]){2, 2, 0});
+    join(&b, 0);
+    return finish(&b, out);
+}
+
+static vocode_status frameflow_like(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    builder b = {.set = set, .error = error};
+    add(&b, "mdct", "{\"bins\": 4}", 1, 0);
+    add(&b, "scale", "{\"blocks\": 1, \"channels\": 3, \"kernel\": 3, \"offset\": -1}", 4, dims.cond_channels);
+    for (size_t k = 0; k < 2; k++) {
+        add(&b, "inv1x1", k ? "{\"init\": \"swap_halves\"}" : "{\"init\": \"even_odd\"}", 4, 0);
+        add(&b, "coupling", CONVNEXT, 4, dims.cond_channels);
+    }
+    join(&b, 0);
+    return finish(&b, out);
+}
+
+/* Three levels that each fold time, so that what leaves early is folded by 4 and by 2. */
+static vocode_status glow_like(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    static const char *const orders[] = {"{\"order\": \"shuffle\", \"seed\": 3}", "{\"order\": \"even_odd\"}", NULL};
+    builder b = {.set = set, .error = error};
+    size_t channels = dims.channels;
+    for (size_t level = 0; level < 3; level++) {
+        size_t first = b.count;
+        add(&b, "squeeze", "{\"factor\": 2}", channels, 0);
+        channels *= 2;
+        add(&b, "actnorm", NULL, channels, 0);
+        if (level == 1) add(&b, "inv1x1", NULL, channels, 0);
+        add(&b, "permute", orders[level], channels, 0);
+        add(&b, "coupling", WN, channels, dims.cond_channels);
+        join(&b, first);
+        channels -= 1;
+    }
+    join_levels(&b, 0, (const size_t[]){1, 1, 0});
+    return finish(&b, out);
+}
+
+static vocode_status elementwise(builder *b, bool folding) {
+    size_t first = b->count;
+    add(b, "actnorm", NULL, 3, 0);
+    add(b, "actnorm", NULL, 2, 0);
+    if (folding) add(b, "squeeze", NULL, 2, 0);
+    if (folding) join(b, first + 1);
+    join_levels(b, first, (const size_t[]){1, 0});
+    return b->status;
+}
+
+static vocode_status autoregressive_levels(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    (void)dims;
+    builder b = {.set = set, .error = error};
+    elementwise(&b, false);
+    return finish(&b, out);
+}
+
+static vocode_status folding_levels(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    (void)dims;
+    builder b = {.set = set, .error = error};
+    elementwise(&b, true);
+    return finish(&b, out);
+}
+
+static vocode_status sequence_of_one(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    builder b = {.set = set, .error = error};
+    add(&b, "coupling", WN, dims.channels, dims.cond_channels);
+    join_levels(&b, 0, (const size_t[]){0});
+    join(&b, 0);
+    return finish(&b, out);
+}
+
+static vocode_status actnorm_last(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    builder b = {.set = set, .error = error};
+    add(&b, "squeeze", NULL, dims.channels, 0);
+    add(&b, "actnorm", NULL, 2 * dims.channels, 0);
+    add(&b, "inv1x1", NULL, 2 * dims.channels, 0);
+    add(&b, "coupling", WN, 2 * dims.channels, 0);
+    join(&b, 1); /* one sequence inside another */
+    add(&b, "actnorm", NULL, 2 * dims.channels, 0);
+    join(&b, 0);
+    return finish(&b, out);
+}
+
+/* name, kind, options, build, channels, conditioning channels, unit, frames a conditioning frame */
+const flow_case flow_cases[] = {
+    {"squeeze", "squeeze", NULL, NULL, 3, 0, 2, 1, false},
+    {"squeeze by 5", "squeeze", "{\"factor\": 5}", NULL, 1, 0, 5, 1, false},
+    {"permute", "permute", NULL, NULL, 3, 0, 1, 1, false},
+    {"permute rotated", "permute", "{\"order\": \"swap_halves\"}", NULL, 5, 0, 1, 1, false},
+    {"permute shuffled", "permute", "{\"order\": \"shuffle\", \"seed\": 7}", NULL, 6, 0, 1, 1, false},
+    {"inv1x1", "inv1x1", NULL, NULL, 4, 0, 1, 1, false},
+    {"inv1x1 of one", "inv1x1", "{\"init\": \"identity\"}", NULL, 1, 0, 1, 1, false},
+    {"inv1x1 even odd", "inv1x1", "{\"conv\": true, \"init\": \"even_odd\"}", NULL, 5, 0, 1, 1, false},
+    {"actnorm", "actnorm", NULL, NULL, 3, 0, 1, 1, true},
+    {"coupling", "coupling", WN, NULL, 4, 2, 1, 1, false},
+    {"coupling alone", "coupling", WN, NULL, 3, 0, 1, 1, false},
+    {"coupling of two", "coupling", WN, NULL, 2, 1, 1, 1, false},
+    {"coupling weight norm", "coupling",
+     "{\"layers\": 3, \"channels\": 2, \"weight_norm\": true, \"scale\": \"bounded\"}", NULL, 4, 3, 2, 2, false},
+    {"coupling squeeze_wn", "coupling",
+     "{\"network\": \"squeeze_wn\", \"layers\": 2, \"channels\": 3, \"weight_norm\": true}", NULL, 4, 2, 2, 2, false},
+    {"coupling squeeze_wn folded", "coupling",
+     "{\"network\": \"squeeze_wn\", \"layers\": 1, \"channels\": 2, \"batch_norm\": false, \"order\": \"scale_first\"}",
+     NULL, 5, 0, 1, 1, false},
+    {"coupling convnext", "coupling", CONVNEXT, NULL, 4, 2, 1, 1, false},
+    {"coupling convnext alone", "coupling", CONVNEXT, NULL, 3, 0, 1, 1, false},
+    {"coupling convnext slow", "coupling", CONVNEXT, NULL, 4, 2, 3, 3, false},
+    {"mdct", "mdct", "{\"bins\": 4}", NULL, 1, 0, 4, 1, false},
+    {"mdct of 2", "mdct", "{\"bins\": 2}", NULL, 1, 0, 2, 1, false},
+    {"mdct of 6", "mdct", "{\"bins\": 6}", NULL, 1, 0, 6, 1, false},
+    {"scale", "scale", "{\"blocks\": 1, \"channels\": 3, \"kernel\": 3}", NULL, 3, 2, 1, 1, false},
+    {"scale slow", "scale", "{\"blocks\": 1, \"channels\": 2, \"kernel\": 5, \"offset\": 0.5}", NULL, 2, 2, 2, 2,
+     false},
+    {"waveglow-like", NULL, NULL, waveglow_like, 1, 2, 6, 6, false},
+    {"frameflow-like", NULL, NULL, frameflow_like, 1, 3, 4, 4, false},
+    {"glow-like", NULL, NULL, glow_like, 2, 2, 8, 8, false},
+    {"autoregressive levels", NULL, NULL, autoregressive_levels, 3, 0, 1, 1, false},
+    {"folding levels", NULL, NULL, folding_levels, 3, 0, 2, 1, false},
+    {"sequence of one", NULL, NULL, sequence_of_one, 4, 2, 1, 1, false},
+    {"actnorm last", NULL, NULL, actnorm_last, 2, 0, 2, 1, true},
+    {.name = NULL},
+};

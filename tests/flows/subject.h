@@ -1,0 +1,71 @@
+/* A flow under test: built from a case, its parameters drawn at random (so that no coupling is the identity), with
+ * data, conditioning and exactly the memory that flow_measure asked for, fenced. */
+#ifndef TESTS_FLOWS_SUBJECT_H
+#define TESTS_FLOWS_SUBJECT_H
+
+#include "flows/flow.h"
+
+typedef struct flow_case {
+    const char *name;
+    const char *kind, *options; /* of the registry, or */
+    vocode_status (*build)(flow_dims dims, param_set *set, flow **out, vocode_error *error);
+    size_t channels, cond_channels;
+    size_t unit;       /* frames are multiples of it */
+    size_t cond_ratio; /* data frames a frame of conditioning; divides unit */
+    bool normalises;   /* the data-dependent start leaves every channel with mean 0 and variance 1 */
+} flow_case;
+
+extern const flow_case flow_cases[]; /* ends in a row without a name */
+
+typedef struct fenced {
+    unsigned char *memory;
+    size_t size;
+} fenced;
+
+enum { FLOW_USES = FLOW_REBUILD + 1 };
+
+typedef struct subject {
+    const flow_case *what;
+    flow *chain;
+    param_set set;
+    flow_shape shape, latent;
+    size_t batch, each, count;      /* numbers of one batch element, and of all */
+    size_t cond_frames, cond_count; /* of all */
+    real *x, *cond;                 /* [count], [cond_count] */
+    real *dz;                       /* [count]: the gradient that backward starts from */
+    double *dlogdet;                /* [batch] */
+    fenced scratch[FLOW_USES], tape[FLOW_USES];
+    int threads;
+} subject;
+
+/* units: frames / what->unit. Fails the test where anything cannot be made. */
+subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t seed, int threads);
+void subject_free(subject *s);
+
+/* A run with its own memory for that use. cond may differ from s->cond; the fences are looked at by subject_check. */
+typedef struct subject_run {
+    compute work;
+    flow_run run;
+    arena tape;
+    vocode_error error;
+} subject_run;
+void subject_start(const subject *s, flow_use use, subject_run *r);
+/* Fails the test if memory outside of what was measured was written, or more was asked for. */
+void subject_check(const subject *s, flow_use use, const subject_run *r);
+
+/* z [count]; logdet [batch] is overwritten. */
+void subject_forward(const subject *s, const real *x, const real *cond, real *z, double *logdet);
+void subject_inverse(const subject *s, const real *z, const real *cond, real *x);
+
+/* The gradients of sum(dz z) + sum(dlogdet logdet); grads [set.total] and dcond [cond_count] are accumulated into, each
+ * unless NULL. rebuilt: NULL for a taped run, or the place [count] for x as it is rebuilt. */
+void subject_backward(const subject *s, real *dx, real *grads, real *dcond, real *rebuilt);
+
+/* The functional that subject_backward differentiates. */
+double subject_value(const subject *s, const real *x, const real *cond);
+
+real *copy_of(const real *values, size_t count);
+double largest(const real *values, size_t count);
+double largest_difference(const real *a, const real *b, size_t count);
+
+#endif

@@ -30,6 +30,7 @@ if(VOCODE_SANITIZE)
 else()
   target_link_options(vocode_shared PRIVATE -Wl,-z,defs) # a library that lacks something fails here, not in programs
 endif()
+target_link_options(vocode_shared PRIVATE -Wl,-z,nodelete) # its worker threads outlive a dlclose
 set_target_properties(vocode_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
                                                EXPORT_NAME vocode)
 
@@ -42,10 +43,11 @@ install(DIRECTORY include/vocode TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE TYPE DOC)
 file(GLOB shipped_models CONFIGURE_DEPENDS models/default.*)
 install(FILES ${shipped_models} DESTINATION ${CMAKE_INSTALL_DATADIR}/vocode/models)
-file(GLOB manual_pages CONFIGURE_DEPENDS docs/*.1 docs/man/*.1)
-if(manual_pages)
-  install(FILES ${manual_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-endif()
+foreach(section 1 3)
+  file(GLOB manual_pages CONFIGURE_DEPENDS docs/man/*.${section})
+  install(FILES ${manual_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+install(DIRECTORY docs/examples TYPE DOC FILES_MATCHING PATTERN "*.c")
 
 # The file finds its prefix from its own place, so an installed tree can be moved.
 file(RELATIVE_PATH VOCODE_PC_UP ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})

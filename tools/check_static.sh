@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Static analysis of src/: cppcheck and clang-tidy, whose findings are errors (.clang-tidy says which checks and why).
-# tools/check_static.sh [BUILD]: a configured build folder, by default that of the dev preset.
+# tools/check_static.sh [PRESET]: whose compile commands are used, dev by default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-build=${1:-build/dev}
-if [ ! -f "$build/compile_commands.json" ]; then cmake --preset dev >/dev/null; fi
+preset=${1:-dev}
+build=build/$preset
+cmake --preset "$preset" >/dev/null
 jobs=$(nproc)
 
 # memleak: it takes a pointer that leaves through a conditional for lost; the leak sanitizer watches every test.

@@ -12,14 +12,15 @@ fault() {
     faults=$((faults + 1))
 }
 
-mapfile -t sources < <(find src include tests -name '*.[ch]' | sort)
+mapfile -t sources < <(find src include tests docs -name '*.[ch]' | sort)
+mapfile -t bodies < <(find src -name '*.inc' -o -name '*.def' | sort)
 mapfile -t scripts < <(find tools tests .ci -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 mapfile -t texts < <(find . -path ./build -prune -o -path ./.git -prune -o -type f \
     \( -name '*.md' -o -name '*.cmake' -o -name CMakeLists.txt -o -name '*.json' -o -name '*.def' \) -print | sort)
 
 if ! clang-format --dry-run -Werror "${sources[@]}"; then fault "clang-format would change the files above"; fi
 
-for file in "${sources[@]}"; do
+for file in "${sources[@]}" "${bodies[@]}"; do
     lines=$(wc -l <"$file")
     if [ "$lines" -gt $max_file ]; then fault "$file: $lines lines, at most $max_file"; fi
 done
@@ -30,12 +31,12 @@ long=$(awk -v most=$max_function '
     FNR == 1 { begin = 0 }
     /^[A-Za-z_]/ { begin = FNR; name = $0 }
     /^}$/ && begin { if (FNR - begin + 1 > most) printf "%s:%d: %d lines: %s\n", FILENAME, begin, FNR - begin + 1, name }
-' "${sources[@]}")
+' "${sources[@]}" "${bodies[@]}")
 if [ -n "$long" ]; then fault "Functions of more than $max_function lines:"$'\n'"$long"; fi
 
 words='TO''DO|FIX''ME|XX''X'
-if grep -nE "\b($words)\b" "${sources[@]}" "${scripts[@]}" "${texts[@]}"; then fault "Left to do, above"; fi
-if grep -nE '[[:blank:]]+$' "${sources[@]}" "${scripts[@]}"; then fault "White space at line ends, above"; fi
+if grep -nE "\b($words)\b" "${sources[@]}" "${bodies[@]}" "${scripts[@]}" "${texts[@]}"; then fault "Left to do, above"; fi
+if grep -nE '[[:blank:]]+$' "${sources[@]}" "${bodies[@]}" "${scripts[@]}"; then fault "White space at line ends, above"; fi
 
 for script in "${scripts[@]}"; do
     if ! bash -n "$script"; then fault "$script does not parse"; fi

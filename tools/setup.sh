@@ -20,6 +20,8 @@ build    libzip-dev                 PyTorch checkpoints
 build    libpng-dev                 pictures in reports
 build    libsodium-dev              base64 in reports
 tests    libcmocka-dev              unit tests
+tests    python3-numpy              tests of the Python package
+tests    python3-pytest             the same
 ci       g++                        the installed headers in a C++ program
 ci       clang                      the second compiler
 ci       libclang-rt-dev|libclang-rt-14-dev  sanitizers and libFuzzer

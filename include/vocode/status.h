@@ -34,7 +34,8 @@ typedef enum vocode_status {
 } vocode_status;
 
 /* What went wrong: a code and one sentence in English, without a final newline, that names the file or the tensor, what
- * was expected and what was found. Zero-initialise it; functions write it only when they fail. */
+ * was expected and what was found. Functions write it only when they fail, and take NULL from callers who do not ask.
+ */
 typedef struct vocode_error {
     vocode_status code;
     char message[1024];

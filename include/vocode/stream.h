@@ -14,19 +14,23 @@ extern "C" {
 
 typedef struct vocode_stream vocode_stream;
 
-/* options as for vocode_synthesize (NULL: defaults), copied; noise must be NULL. refine 0 means none here: phase
- * refinement needs the whole signal, so where it is asked for, all samples come at the end; so do those of a model
- * whose hop is no whole number of latent columns. Free with vocode_stream_free. */
+/* options as for vocode_synthesize (NULL: defaults), copied; noise must be NULL. The model must outlive the stream.
+ * refine 0 means none here: phase refinement needs the whole signal, so where it is asked for, all samples come at the
+ * end; so do those of a model whose hop is no whole number of latent columns. Free with vocode_stream_free. Errors:
+ * those of vocode_synthesize about options; *stream is NULL then. */
 VOCODE_API vocode_status vocode_stream_open(const vocode_model *model, const vocode_synthesis *options,
                                             vocode_stream **stream, vocode_error *error);
 VOCODE_API void vocode_stream_free(vocode_stream *stream); /* NULL is fine */
 
-/* mel [frames, n_mels], the frames that follow; frames may be 0. After an error, or when options.progress asked to
- * cancel (VOCODE_CANCELLED), the stream can only be freed. */
+/* mel [frames, n_mels], the frames that follow, of the model's number of bands; frames may be 0 (mel is not looked at
+ * then). VOCODE_VALUE on NaN or infinity, with the frame's number from the beginning of the stream; VOCODE_ARGUMENT
+ * after finish; VOCODE_MEMORY. After an error, or when options.progress asked to cancel (VOCODE_CANCELLED), the stream
+ * can only be freed. Samples that are not pulled are held. */
 VOCODE_API vocode_status vocode_stream_push(vocode_stream *stream, const float *mel, size_t frames,
                                             vocode_error *error);
 
-/* No more frames: makes the rest of the samples. */
+/* No more frames: makes the rest of the samples. VOCODE_SHAPE where there was no frame at all. Finishing again does
+ * nothing. */
 VOCODE_API vocode_status vocode_stream_finish(vocode_stream *stream, vocode_error *error);
 
 /* Samples that are ready, and taking at most `most` of them; returns how many were written. After finish and as many

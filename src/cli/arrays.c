@@ -9,21 +9,21 @@
 #include "io/bytes.h"
 #include "io/npy.h"
 
-static void shape_text(const npy_array *array, char *text, size_t size) {
+static void shape_text(int rank, const size_t *shape, char *text, size_t size) {
     size_t used = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < array->rank && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, i ? ", %zu" : "%zu", array->shape[i]);
+    for (int i = 0; i < rank && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, i ? ", %zu" : "%zu", shape[i]);
     if (used < size) snprintf(text + used, size - used, "]");
 }
 
 /* The last two axes of an array whose other axes are of length 1. */
-static int two_axes(const npy_array *array, size_t *rows, size_t *columns) {
-    if (array->rank < 2) return 0;
-    for (int i = 0; i < array->rank - 2; i++)
-        if (array->shape[i] != 1) return 0;
-    *rows = array->shape[array->rank - 2];
-    *columns = array->shape[array->rank - 1];
-    return 1;
+static bool two_axes(int rank, const size_t *shape, size_t *rows, size_t *columns) {
+    if (rank < 2) return false;
+    for (int i = 0; i < rank - 2; i++)
+        if (shape[i] != 1) return false;
+    *rows = shape[rank - 2];
+    *columns = shape[rank - 1];
+    return true;
 }
 
 /* "; so many bands are those of vocos, bigvgan", or nothing. */
@@ -40,18 +40,30 @@ static void likely_presets(size_t rows, size_t columns, char *text, size_t size)
     }
 }
 
-static vocode_status refuse_bands(const npy_array *array, const char *name, size_t bands, const char *whose,
+static vocode_status refuse_bands(int rank, const size_t *shape, const char *name, const mel_reading *reading,
                                   vocode_error *error) {
-    char shape[256], likely[512];
-    size_t rows, columns;
-    shape_text(array, shape, sizeof shape);
-    if (!two_axes(array, &rows, &columns))
+    char text[256], likely[512];
+    size_t rows, columns, bands = reading->bands;
+    shape_text(rank, shape, text, sizeof text);
+    if (!two_axes(rank, shape, &rows, &columns))
         return failed(error, VOCODE_SHAPE, "%s: expected one mel spectrogram, [%zu, T] or [T, %zu], found the shape %s",
-                      name, bands, bands, shape);
+                      name, bands, bands, text);
     likely_presets(rows, columns, likely, sizeof likely);
     return failed(error, VOCODE_SHAPE,
                   "%s: expected %zu mel bands (%s), found the shape %s, neither of whose axes has %zu%s", name, bands,
-                  whose, shape, bands, likely);
+                  reading->whose, text, bands, likely);
+}
+
+vocode_status mel_axes(int rank, const size_t *shape, const char *name, const mel_reading *reading, size_t *frames,
+                       bool *frames_first, vocode_error *error) {
+    size_t rows = 0, columns = 0, bands = reading->bands;
+    const option_value *layout = reading->layout;
+    if (!two_axes(rank, shape, &rows, &columns) || (rows != bands && columns != bands))
+        return refuse_bands(rank, shape, name, reading, error);
+    *frames_first = rows == columns ? layout->given && layout->integer == LAYOUT_FRAMES_FIRST : columns == bands;
+    *frames = *frames_first ? rows : columns;
+    if (*frames > 0) return VOCODE_OK;
+    return failed(error, VOCODE_SHAPE, "%s: expected at least one frame, found zero frames of %zu bands", name, bands);
 }
 
 void transpose(const float *source, size_t rows, size_t columns, float *target) {
@@ -60,16 +72,11 @@ void transpose(const float *source, size_t rows, size_t columns, float *target) 
 }
 
 /* array, whose data is taken, as [frames, bands]. */
-static vocode_status as_frames(npy_array *array, const char *name, size_t bands, const char *whose,
-                               const option_value *layout, mel_frames_file *out, vocode_error *error) {
-    size_t rows = 0, columns = 0;
-    if (!two_axes(array, &rows, &columns) || (rows != bands && columns != bands))
-        return refuse_bands(array, name, bands, whose, error);
-    if (array->count == 0)
-        return failed(error, VOCODE_SHAPE, "%s: expected at least one frame, found zero frames of %zu bands", name,
-                      bands);
-    int frames_first = rows == columns ? layout->given && layout->integer == LAYOUT_FRAMES_FIRST : columns == bands;
-    *out = (mel_frames_file){.frames = frames_first ? rows : columns, .bands = bands};
+static vocode_status as_frames(npy_array *array, const char *name, const mel_reading *reading, mel_frames_file *out,
+                               vocode_error *error) {
+    bool frames_first;
+    TRY(mel_axes(array->rank, array->shape, name, reading, &out->frames, &frames_first, error));
+    out->bands = reading->bands;
     if (frames_first) {
         out->values = array->data;
         array->data = NULL;
@@ -77,16 +84,15 @@ static vocode_status as_frames(npy_array *array, const char *name, size_t bands,
     }
     out->values = malloc(array->count * sizeof *out->values);
     if (!out->values) return failed(error, VOCODE_MEMORY, "%s: no memory for %zu frames", name, out->frames);
-    transpose(array->data, rows, columns, out->values);
+    transpose(array->data, out->bands, out->frames, out->values);
     return VOCODE_OK;
 }
 
-vocode_status mel_read(const char *path, size_t bands, const char *whose, const option_value *layout,
-                       mel_frames_file *out, vocode_error *error) {
+vocode_status mel_read(const char *path, const mel_reading *reading, mel_frames_file *out, vocode_error *error) {
     npy_array array;
     *out = (mel_frames_file){0};
     TRY(npy_read(path, &array, error));
-    vocode_status status = as_frames(&array, input_name(path), bands, whose, layout, out, error);
+    vocode_status status = as_frames(&array, input_name(path), reading, out, error);
     npy_free(&array);
     return status;
 }
@@ -96,9 +102,9 @@ vocode_status latent_read(const char *path, size_t channels, latent_file *out, v
     size_t rows = 0, columns = 0;
     *out = (latent_file){0};
     TRY(npy_read(path, &array, error));
-    if (!two_axes(&array, &rows, &columns) || rows != channels || columns == 0) {
+    if (!two_axes(array.rank, array.shape, &rows, &columns) || rows != channels || columns == 0) {
         char shape[256];
-        shape_text(&array, shape, sizeof shape);
+        shape_text(array.rank, array.shape, shape, sizeof shape);
         npy_free(&array);
         return failed(error, VOCODE_SHAPE, "%s: expected a latent of shape [%zu, columns], found %s", input_name(path),
                       channels, shape);

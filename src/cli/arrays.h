@@ -11,11 +11,20 @@ typedef struct mel_frames_file {
     float *values; /* [frames, bands], time-major, owned: free() */
 } mel_frames_file;
 
-/* Reads [bands, T], [T, bands], or either with leading ones before it. Where both axes equal bands the layout option
- * decides, mels first by default. VOCODE_SHAPE where neither does, with the presets that it could be; where there is no
- * frame; and for a batch. whose is what messages call the number's origin, such as a model's name. */
-vocode_status mel_read(const char *path, size_t bands, const char *whose, const option_value *layout,
-                       mel_frames_file *out, vocode_error *error);
+/* How mels are read. */
+typedef struct mel_reading {
+    size_t bands;
+    const char *whose;          /* what messages call the origin of that number, such as a model's name */
+    const option_value *layout; /* where both axes equal bands it decides, mels first by default */
+} mel_reading;
+
+/* Which axis of a shape is time: [bands, T], [T, bands], or either with leading ones before it. VOCODE_SHAPE where
+ * neither fits, with the presets that it could be; where there is no frame; and for a batch. */
+vocode_status mel_axes(int rank, const size_t *shape, const char *name, const mel_reading *reading, size_t *frames,
+                       bool *frames_first, vocode_error *error);
+
+/* Reads a whole .npy of such a shape. */
+vocode_status mel_read(const char *path, const mel_reading *reading, mel_frames_file *out, vocode_error *error);
 
 typedef struct latent_file {
     size_t columns;

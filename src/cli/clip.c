@@ -28,13 +28,14 @@ vocode_status clip_read(const char *path, const open_model *model, const argumen
                         vocode_error *error) {
     const warning_sink notes = console_notes(say);
     *out = (clip){0};
+    const mel_reading reading = {model->info.n_mels, model->path, &given->layout};
     vocode_mel *front_end = NULL;
     if (!given->mel.given) TRY(model_front_end(model, &front_end, error));
     vocode_status status = audio_read_mono(path, model->info.sample_rate, &out->sound, &notes, error);
     if (status == VOCODE_OK && front_end)
         status = compute_mel(front_end, input_name(path), &out->sound, &out->mel, error);
     else if (status == VOCODE_OK)
-        status = mel_read(given->mel.text, model->info.n_mels, model->path, &given->layout, &out->mel, error);
+        status = mel_read(given->mel.text, &reading, &out->mel, error);
     vocode_mel_free(front_end);
     if (status != VOCODE_OK) clip_free(out);
     return status;

@@ -40,8 +40,8 @@ static int run_command(const arguments *given, console *out) {
     vocode_error error;
     vocode_status status = use_model(given, &model, out, &error);
     if (status == VOCODE_OK) status = latent_read(given->items[0], model.info.latent_channels, &latent, &error);
-    if (status == VOCODE_OK)
-        status = mel_read(given->items[1], model.info.n_mels, model.path, &given->layout, &mel, &error);
+    const mel_reading reading = {model.info.n_mels, model.path, &given->layout};
+    if (status == VOCODE_OK) status = mel_read(given->items[1], &reading, &mel, &error);
     if (status == VOCODE_OK) status = decode(given, &model, &latent, &mel, out, &error);
     free(latent.values);
     free(mel.values);

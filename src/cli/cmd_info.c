@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vocode/stream.h>
+
 #include "cli/commands.h"
 #include "cli/json_out.h"
 #include "cli/use_model.h"
@@ -19,15 +21,24 @@ static const option_row options[] = {
 static const char *const facts[] = {"training", "data", "license"};
 enum { FACT_COUNT = sizeof facts / sizeof *facts };
 
-static double look_ahead_ms(const vocode_model_info *info) {
-    return 1e3 * (double)info->look_ahead * (double)info->hop / info->sample_rate;
+/* Of a stream with the model's own passes. */
+static vocode_status find_look_ahead(const open_model *model, size_t *frames, vocode_error *error) {
+    vocode_stream *stream;
+    TRY(vocode_stream_open(model->model, NULL, &stream, error));
+    *frames = vocode_stream_look_ahead(stream);
+    vocode_stream_free(stream);
+    return VOCODE_OK;
+}
+
+static double frames_ms(const vocode_model_info *info, size_t frames) {
+    return 1e3 * (double)frames * (double)info->hop / info->sample_rate;
 }
 
 static void set_size(json_t *object, const char *key, size_t value) {
     json_object_set_new(object, key, json_integer((json_int_t)value));
 }
 
-static json_t *as_json(const open_model *model, const json_t *config) {
+static json_t *as_json(const open_model *model, size_t look_ahead, const json_t *config) {
     const vocode_model_info *info = &model->info;
     json_t *object = json_object();
     json_object_set_new(object, "file", json_name(model->path));
@@ -42,8 +53,9 @@ static json_t *as_json(const open_model *model, const json_t *config) {
     json_object_set_new(object, "train_sigma", json_real(info->train_sigma));
     set_size(object, "mel_match", info->mel_match);
     set_size(object, "refine", info->refine);
-    set_size(object, "look_ahead_frames", info->look_ahead);
-    json_object_set_new(object, "look_ahead_ms", json_real(look_ahead_ms(info)));
+    set_size(object, "look_ahead_frames", look_ahead);
+    json_object_set_new(object, "look_ahead_ms", json_real(frames_ms(info, look_ahead)));
+    set_size(object, "model_look_ahead_frames", info->look_ahead);
     const mel_convention *convention;
     bool has_mel = model_mel(model->model, &convention, NULL) == VOCODE_OK;
     json_object_set_new(object, "mel", has_mel ? mel_convention_to_json(convention) : json_null());
@@ -91,7 +103,7 @@ static void print_config(const vocode_model_info *info, const json_t *config) {
             printf("%s:%*s%s\n", facts[i], LABEL_WIDTH - (int)strlen(facts[i]) - 1, "", "not stated");
 }
 
-static void print_text(const open_model *model, const json_t *config) {
+static void print_text(const open_model *model, size_t look_ahead, const json_t *config) {
     const vocode_model_info *info = &model->info;
     const mel_convention *convention;
     printf("%-*s%s\n", LABEL_WIDTH, "file:", model->path);
@@ -104,7 +116,9 @@ static void print_text(const open_model *model, const json_t *config) {
     printf("%-*s%g for synthesis, %g in training\n", LABEL_WIDTH, "sigma:", info->sigma, info->train_sigma);
     printf("%-*s%u\n", LABEL_WIDTH, "mel-match passes:", info->mel_match);
     printf("%-*s%u\n", LABEL_WIDTH, "refine iterations:", info->refine);
-    printf("%-*s%zu frames, %.1f ms\n", LABEL_WIDTH, "look-ahead:", info->look_ahead, look_ahead_ms(info));
+    printf("%-*s%zu frames, %.1f ms", LABEL_WIDTH, "look-ahead:", look_ahead, frames_ms(info, look_ahead));
+    if (look_ahead > info->look_ahead) printf(" (%zu frames without the passes)", info->look_ahead);
+    putchar('\n');
     if (model_mel(model->model, &convention, NULL) == VOCODE_OK) {
         json_t *mel = mel_convention_to_json(convention);
         print_value("mel convention", mel);
@@ -117,12 +131,14 @@ static void print_text(const open_model *model, const json_t *config) {
 
 static vocode_status print_info(const arguments *given, const open_model *model, vocode_error *error) {
     json_t *config;
+    size_t look_ahead;
+    TRY(find_look_ahead(model, &look_ahead, error));
     TRY(json_parse(model->info.config, strlen(model->info.config), NULL, model->path, &config, error));
     vocode_status status = VOCODE_OK;
     if (given->json.given)
-        status = json_show(as_json(model, config), error);
+        status = json_show(as_json(model, look_ahead, config), error);
     else
-        print_text(model, config);
+        print_text(model, look_ahead, config);
     json_decref(config);
     return status;
 }

@@ -5,7 +5,8 @@
 #include "cli/options.h"
 
 /* In the order of --help. */
-#define COMMAND_LIST(X) X(synth) X(mel) X(convert) X(init) X(info) X(encode) X(decode) X(score) X(denoise) X(eval)
+#define COMMAND_LIST(X) \
+    X(synth) X(mel) X(convert) X(init) X(info) X(encode) X(decode) X(score) X(denoise) X(eval) X(bench)
 
 #define COMMAND_DECLARE(name) extern const command command_##name;
 COMMAND_LIST(COMMAND_DECLARE)

@@ -1,7 +1,6 @@
 #include "cli/interrupt.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,10 +31,17 @@ void interrupt_install(void) {
     }
 }
 
-void interrupt_hold(const char *path) {
+bool output_is_held(const char *path) {
     struct stat about;
-    bool direct = strcmp(path, "-") == 0 || (stat(path, &about) == 0 && !S_ISREG(about.st_mode));
-    holding = !direct;
+    return strcmp(path, "-") != 0 && (stat(path, &about) != 0 || S_ISREG(about.st_mode));
+}
+
+void interrupt_hold(const char *path) {
+    holding = output_is_held(path);
+}
+
+bool interrupt_waiting(void) {
+    return waiting != 0;
 }
 
 void interrupt_release(void) {

@@ -14,7 +14,8 @@ const char *const layout_choices[] = {"mels-first", "frames-first", NULL};
 
 /* What every subcommand has. */
 static const option_row common[] = {
-    {"quiet", 'q', NULL, OPTION_FLAG, offsetof(arguments, quiet), .doc = "no progress and no notes, errors alone"},
+    {"quiet", 'q', NULL, OPTION_FLAG, offsetof(arguments, quiet),
+     .doc = "no progress and no notes; warnings and errors stay"},
     {"verbose", 'v', NULL, OPTION_FLAG, offsetof(arguments, verbose), .doc = "say more about what is done"},
     {"help", 'h', NULL, OPTION_FLAG, offsetof(arguments, help), .doc = "print this text"},
     {"version", 0, NULL, OPTION_FLAG, offsetof(arguments, version), .doc = "print the version"},

@@ -29,6 +29,7 @@ typedef struct arguments {
     option_value model, threads, output, json;
     option_value sigma, seed, noise, mel, mel_preset, mel_match, refine, denoise, precision;
     option_value format, raw, gain, layout, preset, license, strength, html;
+    option_value chunk, mel_stream, seconds;
     char **items; /* [count] the other arguments */
     size_t count;
 } arguments;

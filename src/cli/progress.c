@@ -24,29 +24,47 @@ void progress_item_length(progress *bar, double seconds) {
     bar->item_seconds = seconds;
 }
 
-static void draw(progress *bar, struct timespec time) {
+static void draw_bar(const progress *bar) {
     double done = bar->items ? ((double)bar->finished + bar->fraction) / (double)bar->items : 1;
-    double elapsed = seconds_between(bar->start, time);
-    double audio = bar->seconds_done + bar->fraction * bar->item_seconds;
     int filled = (int)(done * BAR_WIDTH);
     char line[BAR_WIDTH + 1];
     for (int i = 0; i < BAR_WIDTH; i++) line[i] = i < filled ? '#' : '.';
     line[BAR_WIDTH] = 0;
     fprintf(stderr, "\r\033[K[%s] %3.0f %%", line, 100 * done);
     if (bar->items > 1) fprintf(stderr, "  %zu of %zu files", bar->finished, bar->items);
+}
+
+static void draw(progress *bar, struct timespec time) {
+    double elapsed = seconds_between(bar->start, time);
+    double audio = bar->seconds_done + bar->fraction * bar->item_seconds;
+    if (bar->endless)
+        fprintf(stderr, "\r\033[K%.1f s of audio", audio);
+    else
+        draw_bar(bar);
     if (audio > 0 && elapsed > LEAST_MEASURED) fprintf(stderr, "  %.1f times real time", audio / elapsed);
     fflush(stderr);
     bar->out->bar_shown = true;
     bar->drawn = time;
 }
 
+static void draw_at_times(progress *bar) {
+    if (!bar->out->terminal || bar->out->quiet) return;
+    struct timespec time = now();
+    if (seconds_between(bar->drawn, time) >= REDRAW_INTERVAL) draw(bar, time);
+}
+
 int progress_fraction(void *context, double fraction) {
     progress *bar = context;
     bar->fraction = fraction;
-    if (!bar->out->terminal || bar->out->quiet) return 0;
-    struct timespec time = now();
-    if (seconds_between(bar->drawn, time) >= REDRAW_INTERVAL) draw(bar, time);
+    draw_at_times(bar);
     return 0;
+}
+
+void progress_endless(progress *bar, double seconds) {
+    bar->endless = true;
+    bar->item_seconds = seconds;
+    bar->fraction = 1;
+    draw_at_times(bar);
 }
 
 void progress_warning(void *context, const char *sentence) {
@@ -58,6 +76,7 @@ void progress_item(progress *bar, bool succeeded) {
     bar->finished++;
     if (succeeded) bar->seconds_done += bar->item_seconds;
     bar->item_seconds = 0;
+    bar->endless = false;
     progress_fraction(bar, 0);
 }
 

@@ -13,6 +13,7 @@ typedef struct progress {
     double seconds_done;          /* of audio, in finished files */
     double item_seconds;          /* of audio in the present file; 0 while not known */
     double fraction;              /* of the present file, 0 to 1 */
+    bool endless;                 /* nobody knows how long the present file gets */
     struct timespec start, drawn; /* when it began, and when the bar was last drawn */
 } progress;
 
@@ -24,6 +25,9 @@ void progress_item_length(progress *bar, double seconds);
 /* fraction of the present file is done. Draws the bar, not too often. A vocode_progress: context is the bar; never
  * cancels. */
 int progress_fraction(void *context, double fraction);
+
+/* So many seconds of audio are made of an input whose end is not known. */
+void progress_endless(progress *bar, double seconds);
 
 /* A vocode_warning whose context is the bar: "vocode: warning: <the console's subject>: <sentence>". */
 void progress_warning(void *context, const char *sentence);

@@ -42,14 +42,27 @@ double rng_uniform(uint64_t seed, uint64_t stream, uint64_t position) {
     return to_unit(bits[0], bits[1]);
 }
 
-double rng_normal(uint64_t seed, uint64_t stream, uint64_t position) {
+/* Two independent normals of one counter: Box and Muller's radius and angle. */
+static void draw_pair(uint64_t seed, uint64_t pair, uint64_t position, double *even, double *odd) {
     uint32_t bits[4];
-    draw(seed, stream, position, bits);
-    double radius = sqrt(-2.0 * log(to_unit(bits[0], bits[1])));
-    return radius * cos(two_pi * to_unit(bits[2], bits[3]));
+    draw(seed, pair, position, bits);
+    double radius = sqrt(-2.0 * log(to_unit(bits[0], bits[1]))), angle = two_pi * to_unit(bits[2], bits[3]);
+    *even = radius * cos(angle);
+    *odd = radius * sin(angle);
+}
+
+double rng_normal(uint64_t seed, uint64_t stream, uint64_t position) {
+    double pair[2];
+    draw_pair(seed, stream / 2, position, &pair[0], &pair[1]);
+    return pair[stream % 2];
 }
 
 void rng_fill_normal(real *target, size_t frames, size_t channels, uint64_t seed, uint64_t first, double scale) {
-    for (size_t t = 0; t < frames; t++)
-        for (size_t c = 0; c < channels; c++) target[t * channels + c] = (real)(scale * rng_normal(seed, c, first + t));
+    for (size_t t = 0; t < frames; t++, target += channels)
+        for (size_t c = 0; c < channels; c += 2) {
+            double even, odd;
+            draw_pair(seed, c / 2, first + t, &even, &odd);
+            target[c] = (real)(scale * even);
+            if (c + 1 < channels) target[c + 1] = (real)(scale * odd);
+        }
 }

@@ -15,7 +15,7 @@ void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 /* Uniform on (0, 1), 53 bits. */
 double rng_uniform(uint64_t seed, uint64_t stream, uint64_t position);
 
-/* Standard normal by Box and Muller (1958), one a counter. */
+/* Standard normal by Box and Muller (1958), two streams a counter. */
 double rng_normal(uint64_t seed, uint64_t stream, uint64_t position);
 
 /* target[t * channels + c] = scale * normal(seed, stream = c, position = first + t) for t < frames. */

@@ -43,17 +43,11 @@ typedef struct affine {
     real *dnet; /* [rows, 2 moved] */
 } affine;
 
-/* s [moved] from a row of the network's output */
-static void row_scales(const coupling *self, const real *net, real *s) {
-    const real *raw = net + self->scale_at;
-    if (self->bounded)
-        for (size_t c = 0; c < self->moved; c++) s[c] = bound * tanh(raw[c] / bound);
-    else
-        for (size_t c = 0; c < self->moved; c++) s[c] = raw[c];
-}
-
-static void pass(const real *from, size_t count, real *to) {
-    for (size_t c = 0; c < count; c++) to[c] = from[c];
+/* x_a [rows, passed] = z_a, or the reverse */
+static void pass(const coupling *self, size_t rows, const real *from, real *to) {
+    size_t channels = self->base.channels;
+    for (size_t t = 0; t < rows; t++, from += channels, to += channels)
+        for (size_t c = 0; c < self->passed; c++) to[c] = from[c];
 }
 
 static void forward_tile(void *context, size_t index) {
@@ -61,24 +55,22 @@ static void forward_tile(void *context, size_t index) {
     const coupling *self = job->self;
     size_t channels = self->base.channels, moved = self->moved;
     row_tile tile = row_tile_at(job->shape, index);
+    const real *x = job->x + tile.first * channels;
+    real *log_s = job->log_s + tile.first * moved, *z = job->out + tile.first * channels;
     double sum = 0;
-    for (size_t t = tile.first; t < tile.first + tile.count; t++) {
-        const real *net = job->net + t * 2 * moved, *shift = net + self->shift_at, *x = job->x + t * channels;
-        real *s = job->log_s + t * moved, *z = job->out + t * channels;
-        row_scales(self, net, s);
-        pass(x, self->passed, z);
-        for (size_t c = 0; c < moved; c++) z[self->passed + c] = x[self->passed + c] * exp(s[c]) + shift[c];
-        for (size_t c = 0; c < moved; c++) sum += (double)s[c];
-    }
+    pass(self, tile.count, x, z);
+    kernels()->affine(tile.count, moved, job->net + tile.first * 2 * moved, self->shift_at, self->scale_at, 2 * moved,
+                      self->bounded, x + self->passed, channels, log_s, z + self->passed, channels);
+    for (size_t i = 0; i < tile.count * moved; i++) sum += (double)log_s[i];
     job->sums[index] = sum;
 }
 
-/* x [channels] from z and the network's row; s [moved] is written and may be where net has its log-scales. */
-static void undo_row(const coupling *self, const real *net, real *s, const real *z, real *x) {
-    const real *shift = net + self->shift_at, *moved = z + self->passed;
-    row_scales(self, net, s);
-    pass(z, self->passed, x);
-    for (size_t c = 0; c < self->moved; c++) x[self->passed + c] = (moved[c] - shift[c]) * exp(-s[c]);
+/* Rows of x from those of z and of the network's output; log_s [rows, moved] receives s unless NULL. */
+static void undo_rows(const coupling *self, size_t rows, const real *net, const real *z, real *log_s, real *x) {
+    size_t channels = self->base.channels, moved = self->moved;
+    pass(self, rows, z, x);
+    kernels()->affine_inverse(rows, moved, net, self->shift_at, self->scale_at, 2 * moved, self->bounded,
+                              z + self->passed, channels, log_s, x + self->passed, channels);
 }
 
 static void inverse_tile(void *context, size_t index) {
@@ -86,9 +78,8 @@ static void inverse_tile(void *context, size_t index) {
     const coupling *self = job->self;
     size_t channels = self->base.channels, moved = self->moved;
     row_tile tile = row_tile_at(job->shape, index);
-    for (size_t t = tile.first; t < tile.first + tile.count; t++)
-        undo_row(self, job->net + t * 2 * moved, job->log_s + t * moved, job->z + t * channels,
-                 job->out + t * channels);
+    undo_rows(self, tile.count, job->net + tile.first * 2 * moved, job->z + tile.first * channels,
+              job->log_s + tile.first * moved, job->out + tile.first * channels);
 }
 
 /* dx_b and the gradient of the network's output */
@@ -225,26 +216,22 @@ static void destroy(flow *base) {
 /* What the loop over rows of a stream works on. */
 typedef struct undoing {
     const coupling *self;
-    size_t rows;
-    real *net;
-    const real *z;
+    const real *net, *z;
     real *x;
 } undoing;
 
-static void undo_tile(void *context, size_t index) {
+static void undo_part(void *context, size_t first, size_t count) {
     const undoing *job = context;
-    const coupling *self = job->self;
-    size_t channels = self->base.channels, moved = self->moved, first = index * TILE_ROWS;
-    size_t past = first + smaller(TILE_ROWS, job->rows - first);
-    for (size_t t = first; t < past; t++) {
-        real *net = job->net + t * 2 * moved;
-        undo_row(self, net, net + self->scale_at, job->z + t * channels, job->x + t * channels);
-    }
+    size_t channels = job->self->base.channels, moved = job->self->moved;
+    undo_rows(job->self, count, job->net + first * 2 * moved, job->z + first * channels, NULL,
+              job->x + first * channels);
 }
 
+enum { COST_OF_EXP = 100 }; /* multiply-adds */
+
 static void invert_rows(const flow *base, const compute *run, size_t rows, real *net, const real *z, real *x) {
-    undoing job = {(const coupling *)base, rows, net, z, x};
-    run_tasks(run, tiles_of(rows, TILE_ROWS), undo_tile, &job);
+    const coupling *self = (const coupling *)base;
+    run_parts(run, rows, self->moved * COST_OF_EXP, undo_part, &(undoing){self, net, z, x});
 }
 
 affine_view coupling_view(const flow *base) {

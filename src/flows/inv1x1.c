@@ -25,9 +25,10 @@ static const double precision = (double)FLT_EPSILON;
 typedef struct inv1x1 {
     flow base;
     inv1x1_init start;
-    param *matrix;      /* W [c, c] */
-    real *forth, *back; /* W^T and W^-T [c, c]: what rows are multiplied by from the right */
-    double log_det;     /* log|det W| */
+    param *matrix;                    /* W [c, c] */
+    real *forth, *back;               /* W^T and W^-T [c, c]: what rows are multiplied by from the right */
+    real *forth_panels, *back_panels; /* the same, packed */
+    double log_det;                   /* log|det W| */
 } inv1x1;
 
 static void init_permutation(const inv1x1 *self) {
@@ -117,6 +118,8 @@ static vocode_status factor(inv1x1 *self, double *lu, double *inverse, size_t *p
             self->forth[j * c + i] = self->matrix->value[i * c + j];
             self->back[j * c + i] = (real)inverse[i * c + j];
         }
+    kernels()->pack(c, c, self->forth, c, self->forth_panels);
+    kernels()->pack(c, c, self->back, c, self->back_panels);
     return VOCODE_OK;
 }
 
@@ -143,7 +146,7 @@ static vocode_status forward(const flow *base, const flow_run *run, const real *
     (void)tape;
     const inv1x1 *self = (const inv1x1 *)base;
     size_t c = base->channels;
-    run_gemm_nn(run->work, rows_of(run), c, c, x, c, self->forth, c, 0, z, c);
+    run_gemm_packed(run->work, rows_of(run), c, c, x, c, self->forth_panels, 0, z, c);
     if (measuring(run->work)) return VOCODE_OK;
     double gain = (double)run->shape.frames * self->log_det;
     for (size_t b = 0; b < run->shape.batch; b++) logdet[b] += gain;
@@ -155,7 +158,7 @@ static vocode_status forward(const flow *base, const flow_run *run, const real *
 
 static vocode_status inverse(const flow *base, const flow_run *run, const real *z, real *x) {
     size_t c = base->channels;
-    run_gemm_nn(run->work, rows_of(run), c, c, z, c, ((const inv1x1 *)base)->back, c, 0, x, c);
+    run_gemm_packed(run->work, rows_of(run), c, c, z, c, ((const inv1x1 *)base)->back_panels, 0, x, c);
     return VOCODE_OK;
 }
 
@@ -179,6 +182,8 @@ static void destroy(flow *base) {
     inv1x1 *self = (inv1x1 *)base;
     aligned_free(self->forth);
     aligned_free(self->back);
+    aligned_free(self->forth_panels);
+    aligned_free(self->back_panels);
     free(self);
 }
 
@@ -221,7 +226,9 @@ vocode_status inv1x1_build(const inv1x1_options *options, flow_dims dims, param_
         return flow_abandon(out, failed(error, VOCODE_MEMORY, "cannot build the matrix %s", prefix));
     self->forth = aligned_new(self->matrix->count, sizeof(real));
     self->back = aligned_new(self->matrix->count, sizeof(real));
-    if (!self->forth || !self->back)
+    self->forth_panels = aligned_new(panels_size(dims.channels, dims.channels), sizeof(real));
+    self->back_panels = aligned_new(panels_size(dims.channels, dims.channels), sizeof(real));
+    if (!self->forth || !self->back || !self->forth_panels || !self->back_panels)
         return flow_abandon(out, failed(error, VOCODE_MEMORY, "cannot build the matrix %s", prefix));
     return VOCODE_OK;
 }

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "kernels/pool.h"
 
 static const unsigned all_must = FLOW_VOLUME_PRESERVING | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE;
 static const unsigned one_suffices = FLOW_NO_ANALYTIC_INVERSE | FLOW_SEQUENTIAL_FORWARD | FLOW_SEQUENTIAL_INVERSE |
@@ -73,9 +76,31 @@ void parts_init(const flow_parts *parts, uint64_t seed) {
     for (size_t k = 0; k < parts->count; k++) flow_init(parts->items[k], seed);
 }
 
+/* Every part on its own; the first failure in their order is the one that is told. */
+typedef struct preparation {
+    flow **items;
+    vocode_error *errors; /* [count] */
+} preparation;
+
+static void prepare_one(void *context, size_t k) {
+    const preparation *job = context;
+    flow_prepare(job->items[k], &job->errors[k]);
+}
+
+enum { FEW_PARTS = 2 }; /* so few are composites themselves more often than not: their own parts are shared */
+
 vocode_status parts_prepare(const flow_parts *parts, vocode_error *error) {
-    for (size_t k = 0; k < parts->count; k++) TRY(flow_prepare(parts->items[k], error));
-    return VOCODE_OK;
+    preparation job = {parts->items, calloc(parts->count, sizeof *job.errors)};
+    if (!job.errors) return failed(error, VOCODE_MEMORY, "out of memory to prepare %zu flows", parts->count);
+    long processors = parts->count > FEW_PARTS ? sysconf(_SC_NPROCESSORS_ONLN) : 1;
+    pool_run((int)processors, parts->count, prepare_one, &job);
+    vocode_status status = VOCODE_OK;
+    for (size_t k = 0; status == VOCODE_OK && k < parts->count; k++) {
+        status = job.errors[k].code;
+        if (status != VOCODE_OK && error) *error = job.errors[k];
+    }
+    free(job.errors);
+    return status;
 }
 
 /* A data frame reaches through the halo of the parts before k to frames of part k's data, and from there on. One frame

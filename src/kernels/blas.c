@@ -1,7 +1,9 @@
-/* Products of matrices by OpenBLAS. Callers hand in tiles from inside a parallel region (compute.c), where its OpenMP
- * build stays single-threaded; its global settings are never touched. */
+/* Products of matrices by OpenBLAS, one thread a call: callers hand in tiles that threads of ours share (pool.h). Its
+ * OpenMP build takes as many threads as the calling task's OpenMP settings say. A region of one thread has settings of
+ * its own, so those of an embedding program, and OpenBLAS's, are never touched. */
 #ifdef VOCODE_BLAS
 #include <cblas.h>
+#include <omp.h>
 
 #include "kernels/levels.h"
 
@@ -13,8 +15,12 @@
 
 static void gemm(enum CBLAS_TRANSPOSE ta, enum CBLAS_TRANSPOSE tb, size_t m, size_t n, size_t k, const real *a,
                  size_t lda, const real *b, size_t ldb, int beta, real *c, size_t ldc) {
-    GEMM(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, a, (blasint)lda, b, (blasint)ldb, (real)beta, c,
-         (blasint)ldc);
+#pragma omp parallel num_threads(1)
+    {
+        omp_set_num_threads(1);
+        GEMM(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, a, (blasint)lda, b, (blasint)ldb, (real)beta,
+             c, (blasint)ldc);
+    }
 }
 
 static void gemm_nn(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb, int beta,

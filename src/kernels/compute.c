@@ -1,8 +1,9 @@
 #include "kernels/compute.h"
 
-#include <omp.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "kernels/pool.h"
 
 /* Weight gradients are cut in pieces of TILE_WEIGHT_ROWS by TILE_WEIGHT_COLUMNS, sums over rows in TILE_COLUMNS
  * columns. */
@@ -24,25 +25,6 @@ size_t tiles_of(size_t total, size_t size) {
     return total / size + (total % size != 0);
 }
 
-/* Runs the statements with first and count for every tile of `total`, tiles of `size`, over the run's threads. Inside,
- * the task's own OpenMP settings are set to one thread, which keeps OpenBLAS from starting a team of its own even where
- * the region has one thread only; the caller's settings are left as they are. Teams have all threads or one: libgomp
- * ends the threads that a smaller team leaves over. */
-#define FOR_TILES(total, size, ...)                                                  \
-    do {                                                                             \
-        size_t tiles = measuring(run) ? 0 : tiles_of(total, size);                   \
-        int team = tiles > 1 ? run->threads : 1;                                     \
-        if (!tiles) break;                                                           \
-        _Pragma("omp parallel num_threads(team)") {                                  \
-            omp_set_num_threads(1);                                                  \
-            _Pragma("omp for schedule(static)") for (size_t i = 0; i < tiles; i++) { \
-                size_t first = i * (size), count = smaller((size), (total)-first);   \
-                (void)count;                                                         \
-                __VA_ARGS__;                                                         \
-            }                                                                        \
-        }                                                                            \
-    } while (0)
-
 size_t parts_of(const compute *run, size_t total, size_t cost) {
     size_t work;
     if (__builtin_mul_overflow(total, cost, &work)) work = SIZE_MAX;
@@ -54,124 +36,171 @@ static size_t part_start(size_t total, size_t parts, size_t i) {
     return total / parts * i + smaller(i, total % parts);
 }
 
-void run_parts(const compute *run, size_t total, size_t cost, void (*body)(void *context, size_t first, size_t count),
-               void *context) {
-    if (measuring(run) || total == 0) return;
-    size_t parts = parts_of(run, total, cost);
-    if (parts == 1) {
-        body(context, 0, total);
-        return;
-    }
-#pragma omp parallel for num_threads(run->threads) schedule(static)
-    for (size_t i = 0; i < parts; i++) {
-        size_t first = part_start(total, parts, i);
-        body(context, first, part_start(total, parts, i + 1) - first);
-    }
+typedef void range_fn(void *context, size_t first, size_t count);
+
+/* A loop cut in parts, or in tiles of one size. */
+typedef struct cut {
+    range_fn *body;
+    void *context;
+    size_t total, parts, size;
+} cut;
+
+static void run_part(void *context, size_t i) {
+    const cut *job = context;
+    size_t first = part_start(job->total, job->parts, i);
+    job->body(job->context, first, part_start(job->total, job->parts, i + 1) - first);
 }
 
-/* Runs the statements with first and count for the parts of `total`, as run_parts does. */
-#define FOR_PARTS(total, cost, ...)                                                                              \
-    do {                                                                                                         \
-        if (measuring(run) || (total) == 0) break;                                                               \
-        size_t parts = parts_of(run, total, cost), team = parts > 1 ? (size_t)run->threads : 1;                  \
-        if (team == 1) {                                                                                         \
-            const size_t first = 0, count = (total);                                                             \
-            __VA_ARGS__;                                                                                         \
-            break;                                                                                               \
-        }                                                                                                        \
-        _Pragma("omp parallel for num_threads((int)team) schedule(static)") for (size_t i = 0; i < parts; i++) { \
-            size_t first = part_start(total, parts, i), count = part_start(total, parts, i + 1) - first;         \
-            __VA_ARGS__;                                                                                         \
-        }                                                                                                        \
-    } while (0)
+static void run_tile(void *context, size_t i) {
+    const cut *job = context;
+    size_t first = i * job->size;
+    job->body(job->context, first, smaller(job->size, job->total - first));
+}
+
+void run_parts(const compute *run, size_t total, size_t cost, range_fn *body, void *context) {
+    if (measuring(run) || total == 0) return;
+    cut job = {body, context, total, parts_of(run, total, cost), 0};
+    pool_run(run->threads, job.parts, run_part, &job);
+}
+
+static void run_tiles(const compute *run, size_t total, size_t size, range_fn *body, void *context) {
+    if (measuring(run)) return;
+    cut job = {body, context, total, 0, size};
+    pool_run(run->threads, tiles_of(total, size), run_tile, &job);
+}
+
+void run_tasks(const compute *run, size_t count, void (*body)(void *context, size_t i), void *context) {
+    if (!measuring(run)) pool_run(run->threads, count, body, context);
+}
 
 /* What an element costs, in multiply-adds of the same time (measured, AVX-512). */
 enum { COST_GATE = 100, COST_GELU = 60, COST_NORM = 30, COST_BACKWARD = 200, COST_COPY = 10 };
 
-void run_tasks(const compute *run, size_t total, void (*body)(void *context, size_t i), void *context) {
-    FOR_TILES(total, 1, body(context, first));
+/* What a kernel is called with, for the loops below: each reads what its kernel has. */
+typedef struct operands {
+    const kernel_table *table;
+    size_t rows, n, k, c, lda, ldb, ldc, each, taps, dilation, ratio;
+    int beta;
+    real epsilon;
+    const real *a, *b, *w, *m;
+    real *y, *sums;
+} operands;
+
+/* The body of a loop over [first, first + count): statements on o, the operands. */
+#define LOOP(name, ...)                                           \
+    static void name(void *context, size_t first, size_t count) { \
+        const operands *o = context;                              \
+        __VA_ARGS__;                                              \
+    }
+
+LOOP(loop_gemm_nn, o->table->gemm_nn(count, o->n, o->k, o->a + first * o->lda, o->lda, o->b, o->ldb, o->beta,
+                                     o->y + first * o->ldc, o->ldc))
+LOOP(loop_gemm_nt, o->table->gemm_nt(count, o->n, o->k, o->a + first * o->lda, o->lda, o->b, o->ldb, o->beta,
+                                     o->y + first * o->ldc, o->ldc))
+
+static operands product(size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb, int beta, real *c,
+                        size_t ldc) {
+    return (operands){
+        .table = kernels(), .n = n, .k = k, .a = a, .lda = lda, .b = b, .ldb = ldb, .beta = beta, .y = c, .ldc = ldc};
 }
 
 void run_gemm_nn(const compute *run, size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *b,
                  size_t ldb, int beta, real *c, size_t ldc) {
-    const kernel_table *table = kernels();
-    FOR_TILES(rows, TILE_ROWS, table->gemm_nn(count, n, k, a + first * lda, lda, b, ldb, beta, c + first * ldc, ldc));
+    operands o = product(n, k, a, lda, b, ldb, beta, c, ldc);
+    run_tiles(run, rows, TILE_ROWS, loop_gemm_nn, &o);
 }
 
 void run_gemm_nt(const compute *run, size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *b,
                  size_t ldb, int beta, real *c, size_t ldc) {
-    const kernel_table *table = kernels();
-    FOR_TILES(rows, TILE_ROWS, table->gemm_nt(count, n, k, a + first * lda, lda, b, ldb, beta, c + first * ldc, ldc));
+    operands o = product(n, k, a, lda, b, ldb, beta, c, ldc);
+    run_tiles(run, rows, TILE_ROWS, loop_gemm_nt, &o);
+}
+
+static void gemm_tn_piece(void *context, size_t piece) {
+    const operands *o = context;
+    size_t across = tiles_of(o->n, TILE_WEIGHT_COLUMNS);
+    size_t row = piece / across * TILE_WEIGHT_ROWS, column = piece % across * TILE_WEIGHT_COLUMNS;
+    o->table->gemm_tn(smaller(TILE_WEIGHT_ROWS, o->rows - row), smaller(TILE_WEIGHT_COLUMNS, o->n - column), o->k,
+                      o->a + row, o->lda, o->b + column, o->ldb, o->beta, o->y + row * o->ldc + column, o->ldc);
 }
 
 void run_gemm_tn(const compute *run, size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
                  int beta, real *c, size_t ldc) {
-    const kernel_table *table = kernels();
-    size_t across = tiles_of(n, TILE_WEIGHT_COLUMNS), pieces = tiles_of(m, TILE_WEIGHT_ROWS) * across;
-    FOR_TILES(pieces, 1, {
-        size_t row = first / across * TILE_WEIGHT_ROWS, column = first % across * TILE_WEIGHT_COLUMNS;
-        table->gemm_tn(smaller(TILE_WEIGHT_ROWS, m - row), smaller(TILE_WEIGHT_COLUMNS, n - column), k, a + row, lda,
-                       b + column, ldb, beta, c + row * ldc + column, ldc);
-    });
+    operands o = product(n, k, a, lda, b, ldb, beta, c, ldc);
+    o.rows = m;
+    run_tasks(run, tiles_of(m, TILE_WEIGHT_ROWS) * tiles_of(n, TILE_WEIGHT_COLUMNS), gemm_tn_piece, &o);
 }
 
+LOOP(loop_gate, o->table->gate(count, o->c, o->a + first * 2 * o->c, o->y + first * o->c))
+LOOP(loop_gate_backward,
+     o->table->gate_backward(count, o->c, o->a + first * 2 * o->c, o->b + first * o->c, o->y + first * 2 * o->c))
+LOOP(loop_gelu, o->table->gelu(count, o->a + first, o->y + first))
+LOOP(loop_gelu_backward, o->table->gelu_backward(count, o->a + first, o->b + first, o->y + first))
+LOOP(loop_silu, o->table->silu(count, o->a + first, o->y + first))
+LOOP(loop_silu_backward, o->table->silu_backward(count, o->a + first, o->b + first, o->y + first))
+LOOP(loop_scale_shift,
+     o->table->scale_shift(count, o->c, o->a + first * o->lda, o->lda, o->w, o->b, o->y + first * o->ldc, o->ldc))
+LOOP(loop_layer_norm,
+     o->table->layer_norm(count, o->c, o->a + first * o->c, o->w, o->b, o->epsilon, o->y + first * o->c))
+
 void run_gate(const compute *run, size_t rows, size_t c, const real *a, real *y) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(rows, c * COST_GATE, table->gate(count, c, a + first * 2 * c, y + first * c));
+    operands o = {.table = kernels(), .c = c, .a = a, .y = y};
+    run_parts(run, rows, c * COST_GATE, loop_gate, &o);
 }
 
 void run_gate_backward(const compute *run, size_t rows, size_t c, const real *a, const real *dy, real *da) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(rows, c * COST_BACKWARD,
-              table->gate_backward(count, c, a + first * 2 * c, dy + first * c, da + first * 2 * c));
+    operands o = {.table = kernels(), .c = c, .a = a, .b = dy, .y = da};
+    run_parts(run, rows, c * COST_BACKWARD, loop_gate_backward, &o);
 }
 
 void run_gelu(const compute *run, size_t total, const real *x, real *y) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(total, COST_GELU, table->gelu(count, x + first, y + first));
+    operands o = {.table = kernels(), .a = x, .y = y};
+    run_parts(run, total, COST_GELU, loop_gelu, &o);
 }
 
 void run_gelu_backward(const compute *run, size_t total, const real *x, const real *dy, real *dx) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(total, COST_BACKWARD, table->gelu_backward(count, x + first, dy + first, dx + first));
+    operands o = {.table = kernels(), .a = x, .b = dy, .y = dx};
+    run_parts(run, total, COST_BACKWARD, loop_gelu_backward, &o);
 }
 
 void run_silu(const compute *run, size_t total, const real *x, real *y) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(total, COST_GELU, table->silu(count, x + first, y + first));
+    operands o = {.table = kernels(), .a = x, .y = y};
+    run_parts(run, total, COST_GELU, loop_silu, &o);
 }
 
 void run_silu_backward(const compute *run, size_t total, const real *x, const real *dy, real *dx) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(total, COST_BACKWARD, table->silu_backward(count, x + first, dy + first, dx + first));
+    operands o = {.table = kernels(), .a = x, .b = dy, .y = dx};
+    run_parts(run, total, COST_BACKWARD, loop_silu_backward, &o);
 }
 
 void run_scale_shift(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, const real *s, const real *b,
                      real *y, size_t ldy) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(rows, c * COST_COPY, table->scale_shift(count, c, x + first * ldx, ldx, s, b, y + first * ldy, ldy));
+    operands o = {.table = kernels(), .c = c, .a = x, .lda = ldx, .w = s, .b = b, .y = y, .ldc = ldy};
+    run_parts(run, rows, c * COST_COPY, loop_scale_shift, &o);
 }
 
 void run_layer_norm(const compute *run, size_t rows, size_t c, const real *x, const real *g, const real *b,
                     real epsilon, real *y) {
-    const kernel_table *table = kernels();
-    FOR_PARTS(rows, c * COST_NORM, table->layer_norm(count, c, x + first * c, g, b, epsilon, y + first * c));
+    operands o = {.table = kernels(), .c = c, .a = x, .w = g, .b = b, .epsilon = epsilon, .y = y};
+    run_parts(run, rows, c * COST_NORM, loop_layer_norm, &o);
 }
+
+/* sums [tiles, dg and db, c], or NULL */
+LOOP(loop_layer_norm_backward, real *own = part_of(o->sums, first / TILE_ROWS * 2 * o->c);
+     o->table->layer_norm_backward(count, o->c, o->a + first * o->c, o->w, o->epsilon, o->b + first * o->c,
+                                   o->y + first * o->c, own, part_of(own, o->c)))
 
 void run_layer_norm_backward(compute *run, size_t rows, size_t c, const real *x, const real *g, real epsilon,
                              const real *dy, real *dx, real *dg, real *db) {
-    const kernel_table *table = kernels();
     size_t mark = run->scratch.used, parts = tiles_of(rows, TILE_ROWS);
-    real *sums = arena_reals(&run->scratch, parts * 2 * c); /* [tiles, dg and db, c] */
+    real *sums = arena_reals(&run->scratch, parts * 2 * c);
     run_zero(run, parts * 2 * c, sums);
-    FOR_TILES(rows, TILE_ROWS, {
-        real *own = dg ? sums + first / TILE_ROWS * 2 * c : NULL;
-        table->layer_norm_backward(count, c, x + first * c, g, epsilon, dy + first * c, dx + first * c, own,
-                                   own ? own + c : NULL);
-    });
+    operands o = {.table = kernels(), .c = c, .a = x, .w = g, .epsilon = epsilon, .b = dy, .y = dx};
+    o.sums = dg ? sums : NULL;
+    run_tiles(run, rows, TILE_ROWS, loop_layer_norm_backward, &o);
     if (dg) {
         run_add_columns(run, parts, c, sums, 2 * c, dg);
-        run_add_columns(run, parts, c, sums + c, 2 * c, db);
+        run_add_columns(run, parts, c, part_of(sums, c), 2 * c, db);
     }
     arena_release(&run->scratch, mark);
 }
@@ -182,110 +211,126 @@ static size_t tile_row(size_t tile, size_t each, size_t *element) {
     return tile % each * TILE_ROWS;
 }
 
+static void depthwise_tile(void *context, size_t tile) {
+    const operands *o = context;
+    size_t element, row = tile_row(tile, o->each, &element), skip = element * o->rows * o->c;
+    o->table->depthwise(o->rows, row, smaller(TILE_ROWS, o->rows - row), o->c, o->taps, o->dilation, o->a + skip, o->w,
+                        o->b, o->y + skip + row * o->c);
+}
+
 void run_depthwise(const compute *run, size_t batch, size_t frames, size_t c, size_t taps, size_t dilation,
                    const real *x, const real *w, const real *b, real *y) {
-    const kernel_table *table = kernels();
-    size_t each = tiles_of(frames, TILE_ROWS);
-    FOR_TILES(batch * each, 1, {
-        size_t element, row = tile_row(first, each, &element), skip = element * frames * c;
-        table->depthwise(frames, row, smaller(TILE_ROWS, frames - row), c, taps, dilation, x + skip, w, b,
-                         y + skip + row * c);
-    });
+    operands o = {.table = kernels(), .rows = frames, .c = c, .taps = taps, .dilation = dilation};
+    o.each = tiles_of(frames, TILE_ROWS);
+    o.a = x;
+    o.w = w;
+    o.b = b;
+    o.y = y;
+    run_tasks(run, batch * o.each, depthwise_tile, &o);
+}
+
+/* sums [tiles, dw and db, c] */
+static void depthwise_weights_tile(void *context, size_t tile) {
+    const operands *o = context;
+    size_t element, row = tile_row(tile, o->each, &element), skip = element * o->rows * o->c;
+    real *own = o->sums + tile * (o->taps + 1) * o->c;
+    o->table->depthwise_weights(o->rows, row, smaller(TILE_ROWS, o->rows - row), o->c, o->taps, o->dilation,
+                                o->a + skip, o->b + skip, own, own + o->taps * o->c);
 }
 
 /* With an odd number of taps the transpose is the same convolution with the taps in reverse. */
 void run_depthwise_backward(compute *run, size_t batch, size_t frames, size_t c, size_t taps, size_t dilation,
                             const real *x, const real *w, const real *dy, real *dx, real *dw, real *db) {
-    const kernel_table *table = kernels();
     size_t mark = run->scratch.used, each = tiles_of(frames, TILE_ROWS), part = (taps + 1) * c;
-    real *reversed = arena_reals(&run->scratch, taps * c);
-    real *sums = arena_reals(&run->scratch, batch * each * part); /* [tiles, dw and db, c] */
+    real *reversed = arena_reals(&run->scratch, taps * c), *sums = arena_reals(&run->scratch, batch * each * part);
     if (dx) {
-        for (size_t j = 0; j < taps; j++) run_copy(run, c, w + j * c, reversed + (taps - 1 - j) * c);
+        for (size_t j = 0; j < taps; j++)
+            run_copy(run, c, part_of((real *)w, j * c), part_of(reversed, (taps - 1 - j) * c));
         run_depthwise(run, batch, frames, c, taps, dilation, dy, reversed, NULL, dx);
     }
     if (dw) {
         run_zero(run, batch * each * part, sums);
-        FOR_TILES(batch * each, 1, {
-            size_t element, row = tile_row(first, each, &element), skip = element * frames * c;
-            table->depthwise_weights(frames, row, smaller(TILE_ROWS, frames - row), c, taps, dilation, x + skip,
-                                     dy + skip, sums + first * part, sums + first * part + taps * c);
-        });
+        operands o = {.table = kernels(), .rows = frames, .c = c, .taps = taps, .dilation = dilation, .each = each};
+        o.a = x;
+        o.b = dy;
+        o.sums = sums;
+        run_tasks(run, batch * each, depthwise_weights_tile, &o);
         run_add_columns(run, batch * each, taps * c, sums, part, dw);
-        run_add_columns(run, batch * each, c, sums + taps * c, part, db);
+        run_add_columns(run, batch * each, c, part_of(sums, taps * c), part, db);
     }
     arena_release(&run->scratch, mark);
 }
 
+LOOP(
+    loop_fill, for (size_t t = first; t < first + count; t++) {
+        if (o->b)
+            memcpy(o->y + t * o->ldc, o->b, o->c * sizeof *o->y);
+        else
+            memset(o->y + t * o->ldc, 0, o->c * sizeof *o->y);
+    })
+LOOP(loop_add, for (size_t j = first; j < first + count; j++) o->y[j] += o->a[j])
+LOOP(loop_copy, memcpy(o->y + first, o->a + first, count * sizeof *o->y))
+LOOP(loop_zero, memset(o->y + first, 0, count * sizeof *o->y))
+LOOP(loop_copy_columns,
+     for (size_t t = first; t < first + count; t++) memcpy(o->y + t * o->ldc, o->a + t * o->lda, o->c * sizeof *o->y))
+LOOP(loop_accumulate_columns, for (size_t t = first; t < first + count; t++) for (size_t j = 0; j < o->c; j++)
+                                  o->y[t * o->ldc + j] += o->a[t * o->lda + j])
+LOOP(loop_repeat, for (size_t t = first * o->ratio; t < (first + count) * o->ratio; t++)
+                      memcpy(o->y + t * o->ldc, o->a + t / o->ratio * o->lda, o->c * sizeof *o->y))
+LOOP(loop_fold, for (size_t t = first * o->ratio; t < (first + count) * o->ratio; t++) for (size_t j = 0; j < o->c; j++)
+                    o->y[t / o->ratio * o->ldc + j] += o->a[t * o->lda + j])
+LOOP(loop_add_columns, double sums[TILE_COLUMNS] = {0};
+     for (size_t t = 0; t < o->rows; t++) for (size_t j = 0; j < count; j++) sums[j] +=
+     (double)o->a[t * o->lda + first + j];
+     for (size_t j = 0; j < count; j++) o->y[first + j] += (real)sums[j])
+LOOP(
+    loop_dot_columns, double sums[TILE_COLUMNS] = {0}; for (size_t t = 0; t < o->rows; t++) {
+        const real *left = o->a + t * o->c + first, *right = o->b + t * o->c + first;
+        for (size_t j = 0; j < count; j++) sums[j] += ((double)left[j] - (double)o->m[first + j]) * (double)right[j];
+    } for (size_t j = 0; j < count; j++) o->y[first + j] += (real)sums[j])
+
 void run_fill_rows(const compute *run, size_t rows, size_t c, const real *b, real *y, size_t ldy) {
-    FOR_PARTS(rows, c * COST_COPY, {
-        for (size_t t = first; t < first + count; t++)
-            if (b)
-                memcpy(y + t * ldy, b, c * sizeof *y);
-            else
-                memset(y + t * ldy, 0, c * sizeof *y);
-    });
+    run_parts(run, rows, c * COST_COPY, loop_fill, &(operands){.c = c, .b = b, .y = y, .ldc = ldy});
 }
 
 void run_add(const compute *run, size_t total, const real *x, real *y) {
-    FOR_PARTS(total, COST_COPY, {
-        for (size_t j = first; j < first + count; j++) y[j] += x[j];
-    });
+    run_parts(run, total, COST_COPY, loop_add, &(operands){.a = x, .y = y});
 }
 
 void run_add_columns(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, real *s) {
-    FOR_TILES(c, TILE_COLUMNS, {
-        double sums[TILE_COLUMNS] = {0};
-        for (size_t t = 0; t < rows; t++)
-            for (size_t j = 0; j < count; j++) sums[j] += (double)x[t * ldx + first + j];
-        for (size_t j = 0; j < count; j++) s[first + j] += (real)sums[j];
-    });
+    run_tiles(run, c, TILE_COLUMNS, loop_add_columns, &(operands){.rows = rows, .a = x, .lda = ldx, .y = s});
 }
 
 void run_dot_columns(const compute *run, size_t rows, size_t c, const real *x, const real *m, const real *y, real *s) {
-    FOR_TILES(c, TILE_COLUMNS, {
-        double sums[TILE_COLUMNS] = {0};
-        for (size_t t = 0; t < rows; t++) {
-            const real *left = x + t * c + first, *right = y + t * c + first;
-            for (size_t j = 0; j < count; j++) sums[j] += ((double)left[j] - (double)m[first + j]) * (double)right[j];
-        }
-        for (size_t j = 0; j < count; j++) s[first + j] += (real)sums[j];
-    });
+    run_tiles(run, c, TILE_COLUMNS, loop_dot_columns,
+              &(operands){.rows = rows, .c = c, .a = x, .m = m, .b = y, .y = s});
 }
 
 void run_copy(const compute *run, size_t total, const real *x, real *y) {
-    FOR_PARTS(total, COST_COPY, memcpy(y + first, x + first, count * sizeof *y));
+    run_parts(run, total, COST_COPY, loop_copy, &(operands){.a = x, .y = y});
 }
 
 void run_zero(const compute *run, size_t total, real *y) {
-    FOR_PARTS(total, COST_COPY, memset(y + first, 0, count * sizeof *y));
+    run_parts(run, total, COST_COPY, loop_zero, &(operands){.y = y});
 }
 
 void run_copy_columns(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, real *y, size_t ldy) {
-    FOR_PARTS(rows, c * COST_COPY, {
-        for (size_t t = first; t < first + count; t++) memcpy(y + t * ldy, x + t * ldx, c * sizeof *y);
-    });
+    run_parts(run, rows, c * COST_COPY, loop_copy_columns, &(operands){.c = c, .a = x, .lda = ldx, .y = y, .ldc = ldy});
 }
 
 void run_accumulate_columns(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, real *y, size_t ldy) {
-    FOR_PARTS(rows, c * COST_COPY, {
-        for (size_t t = first; t < first + count; t++)
-            for (size_t j = 0; j < c; j++) y[t * ldy + j] += x[t * ldx + j];
-    });
+    run_parts(run, rows, c * COST_COPY, loop_accumulate_columns,
+              &(operands){.c = c, .a = x, .lda = ldx, .y = y, .ldc = ldy});
 }
 
 void run_repeat_rows(const compute *run, size_t rows, size_t ratio, size_t c, const real *x, size_t ldx, real *y,
                      size_t ldy) {
-    FOR_PARTS(rows, ratio * c * COST_COPY, {
-        for (size_t t = first * ratio; t < (first + count) * ratio; t++)
-            memcpy(y + t * ldy, x + t / ratio * ldx, c * sizeof *y);
-    });
+    run_parts(run, rows, ratio * c * COST_COPY, loop_repeat,
+              &(operands){.ratio = ratio, .c = c, .a = x, .lda = ldx, .y = y, .ldc = ldy});
 }
 
 void run_fold_rows(const compute *run, size_t rows, size_t ratio, size_t c, const real *y, size_t ldy, real *x,
                    size_t ldx) {
-    FOR_PARTS(rows, ratio * c * COST_COPY, {
-        for (size_t t = first * ratio; t < (first + count) * ratio; t++)
-            for (size_t j = 0; j < c; j++) x[t / ratio * ldx + j] += y[t * ldy + j];
-    });
+    run_parts(run, rows, ratio * c * COST_COPY, loop_fold,
+              &(operands){.ratio = ratio, .c = c, .a = y, .lda = ldy, .y = x, .ldc = ldx});
 }

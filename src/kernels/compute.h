@@ -31,12 +31,11 @@ typedef struct compute {
 bool measuring(const compute *run);
 
 /* Calls body(context, i) for every i < count over the run's threads; nothing while measuring. A body writes what no
- * other i writes; BLAS calls inside it stay single-threaded. */
+ * other i writes. */
 void run_tasks(const compute *run, size_t count, void (*body)(void *context, size_t i), void *context);
 
 /* Calls body(context, first, count) for parts of `total` rows that do not depend on each other: one for each of the
- * run's threads, or one in all where total * cost multiply-adds are not worth sharing. Nothing while measuring. Bodies
- * call no BLAS. */
+ * run's threads, or one in all where total * cost multiply-adds are not worth sharing. Nothing while measuring. */
 void run_parts(const compute *run, size_t total, size_t cost, void (*body)(void *context, size_t first, size_t count),
                void *context);
 

@@ -44,18 +44,11 @@ static bool tap_rows(const convolution *shape, size_t tap, bool mirrored, size_t
     return true;
 }
 
-/* Taps from the middle one, which covers every row and so may start from nothing. */
+/* Taps from the middle one, which covers every row and so may start from nothing. All forms keep this order, so that
+ * they agree to the last bit. */
 static size_t middle_first(size_t i, size_t taps) {
     size_t middle = taps / 2;
     return i == 0 ? middle : i <= middle ? i - 1 : i;
-}
-
-/* y [rows, n] (+)= bias [n] */
-static void start_rows(const job *work, size_t rows, size_t n, const real *bias, real *y) {
-    size_t ld = work->ld;
-    for (size_t t = 0; t < rows && !work->add; t++) memcpy(y + t * ld, bias, n * sizeof *y);
-    for (size_t t = 0; t < rows && work->add; t++)
-        for (size_t j = 0; j < n; j++) y[t * ld + j] += bias[j];
 }
 
 static void forward_tile(void *context, size_t tile) {
@@ -65,12 +58,11 @@ static void forward_tile(void *context, size_t tile) {
     size_t rows = smaller(TILE_ROWS, shape->frames - start);
     const real *x = work->x + element * shape->frames * shape->ldx;
     real *y = work->target + element * shape->frames * work->ld;
-    if (work->bias) start_rows(work, rows, shape->outputs, work->bias, y + start * work->ld);
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, false, start, rows, &first, &count, &source)) continue;
         work->table->gemm_packed(count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
-                                 shape->panels + tap * shape->panel_step, i > 0 || work->add || work->bias,
+                                 shape->panels + tap * shape->panel_step, i > 0 ? NULL : work->bias, i > 0 || work->add,
                                  y + first * work->ld, work->ld);
     }
 }
@@ -93,11 +85,13 @@ static void window_block(const job *work, size_t first, size_t count, size_t col
     for (size_t past = first + count; first < past; first += most) {
         size_t rows = smaller(most, past - first);
         real *y = work->target + first * work->ld + column;
-        if (work->bias) start_rows(work, rows, width, work->bias + column, y);
-        for (size_t tap = 0; tap < shape->taps; tap++) {
+        for (size_t i = 0; i < shape->taps; i++) {
+            size_t tap = middle_first(i, shape->taps);
             ptrdiff_t row = (ptrdiff_t)(first + tap * shape->dilation) - reach;
             work->table->gemm_packed(rows, width, shape->inputs, work->x + row * (ptrdiff_t)shape->ldx, shape->ldx,
-                                     panels + tap * shape->panel_step, tap > 0 || work->add || work->bias, y, work->ld);
+                                     panels + tap * shape->panel_step,
+                                     i > 0 || !work->bias ? NULL : work->bias + column, i > 0 || work->add, y,
+                                     work->ld);
         }
     }
 }

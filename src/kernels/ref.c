@@ -47,15 +47,30 @@ static void pack(size_t n, size_t k, const real *b, size_t ldb, real *panels) {
             for (size_t j = column; j < column + PANEL; j++) *panels++ = j < n ? b[p * ldb + j] : 0;
 }
 
-static void gemm_packed(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels, int beta,
-                        real *c, size_t ldc) {
+/* Vectors of the compiler's, on any processor. A panel is four of them, not an array: that would live in memory. */
+typedef real quad __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+
+/* sums [PANEL] += a [k] b [k, PANEL] */
+static void add_products(size_t k, const real *a, const real *b, real *sums) {
+    quad *to = (quad *)sums, first = to[0], second = to[1], third = to[2], fourth = to[3];
+    for (size_t p = 0; p < k; p++, b += PANEL) {
+        const quad *row = (const quad *)b;
+        first += a[p] * row[0];
+        second += a[p] * row[1];
+        third += a[p] * row[2];
+        fourth += a[p] * row[3];
+    }
+    to[0] = first, to[1] = second, to[2] = third, to[3] = fourth;
+}
+
+static void gemm_packed(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                        const real *bias, int beta, real *c, size_t ldc) {
     for (size_t column = 0; column < n; column += PANEL, panels += k * PANEL) {
         size_t width = n - column < PANEL ? n - column : PANEL;
         for (size_t i = 0; i < rows; i++) {
             real sums[PANEL] = {0}, *target = c + i * ldc + column;
-            if (beta) memcpy(sums, target, width * sizeof *sums);
-            for (size_t p = 0; p < k; p++)
-                for (size_t j = 0; j < PANEL; j++) sums[j] += a[i * lda + p] * panels[p * PANEL + j];
+            for (size_t j = 0; j < width; j++) sums[j] = (beta ? target[j] : 0) + (bias ? bias[column + j] : 0);
+            add_products(k, a + i * lda, panels, sums);
             memcpy(target, sums, width * sizeof *sums);
         }
     }

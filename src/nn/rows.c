@@ -6,11 +6,9 @@
 #include "core/arena.h"
 
 bool row_queue_new(row_queue *queue, size_t width, size_t most, ptrdiff_t position) {
-    size_t capacity; /* twice what is held: rows move once in `most` */
-    *queue = (row_queue){.width = width, .first = position};
-    if (__builtin_mul_overflow(most, 2, &capacity) || width > SIZE_MAX / sizeof(real)) return false;
-    queue->capacity = capacity;
-    queue->rows = aligned_new(capacity, width * sizeof(real));
+    *queue = (row_queue){.width = width, .capacity = most, .first = position};
+    if (width > SIZE_MAX / sizeof(real)) return false;
+    queue->rows = aligned_new(most, width * sizeof(real));
     return queue->rows != NULL;
 }
 
@@ -49,4 +47,8 @@ void row_queue_drop(row_queue *queue, ptrdiff_t position) {
     queue->start += gone;
     queue->count -= gone;
     queue->first += (ptrdiff_t)gone;
+}
+
+size_t row_queue_room(const row_queue *queue) {
+    return queue->capacity - queue->count;
 }

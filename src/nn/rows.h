@@ -17,7 +17,9 @@ typedef struct row_queue {
     real *rows;      /* [capacity, width], owned */
 } row_queue;
 
-/* Room for `most` rows held at once; the first to be pushed has the given position. false: no memory. */
+/* Room for `most` rows held at once; the first to be pushed has the given position. A push moves what is held to the
+ * front where the memory behind it does not suffice: some more room than is held at any time makes that rare. false: no
+ * memory. */
 bool row_queue_new(row_queue *queue, size_t width, size_t most, ptrdiff_t position);
 void row_queue_free(row_queue *queue);
 
@@ -30,6 +32,9 @@ real *row_queue_at(const row_queue *queue, ptrdiff_t position);
 
 /* The position after the last row held. */
 ptrdiff_t row_queue_end(const row_queue *queue);
+
+/* Rows that may still be pushed. */
+size_t row_queue_room(const row_queue *queue);
 
 /* Forgets the rows before a position. */
 void row_queue_drop(row_queue *queue, ptrdiff_t position);

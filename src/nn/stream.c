@@ -29,11 +29,12 @@ static size_t total_reach(const network *net, const network_stages *kind) {
     return sum;
 }
 
-static bool new_stage(network_stream *stream, size_t i, size_t total) {
+/* A tile, the rows to either side that it sees, and as many zeros as may follow the end. */
+static bool new_stage(network_stream *stream, size_t i) {
     stage *self = &stream->stages[i];
     self->reach = stream->kind->reach(stream->net, i);
     self->held_at = -1;
-    size_t most = stream->most + total + 2 * self->reach;
+    size_t most = stream->most + 3 * self->reach;
     if (!row_queue_new(&self->in, stream->kind->width(stream->net, i), most, -(ptrdiff_t)self->reach)) return false;
     row_queue_push_zeros(&self->in, self->reach);
     size_t held = stream->kind->held_width * stream->kind->width(stream->net, i + 1);
@@ -66,7 +67,7 @@ vocode_status network_stream_new(const network *net, size_t most, size_t repeat,
     stream->most = most;
     stream->repeat = repeat;
     bool good = row_queue_new(&stream->out, net->outputs, most + total, 0);
-    for (size_t i = 0; good && i < count; i++) good = new_stage(stream, i, total);
+    for (size_t i = 0; good && i < count; i++) good = new_stage(stream, i);
     if (!good) {
         network_stream_free(stream);
         return failed(error, VOCODE_MEMORY, "cannot allocate the history of a stream of %zu stages", count);
@@ -122,12 +123,18 @@ static void end_input(network_stream *stream, size_t i) {
     row_queue_push_zeros(&stream->stages[i].in, stream->stages[i].reach);
 }
 
-static void run_stage(network_stream *stream, compute *run, size_t i, const row_queue *cond) {
+static row_queue *output_of(network_stream *stream, size_t i) {
+    return i + 1 < stream->count ? &stream->stages[i + 1].in : &stream->out;
+}
+
+/* One call at most, of as many rows as there are and the next stage has room for. Whether anything was done. */
+static bool run_stage(network_stream *stream, compute *run, size_t i, const row_queue *cond) {
     stage *self = &stream->stages[i];
-    row_queue *to = i + 1 < stream->count ? &stream->stages[i + 1].in : &stream->out;
+    row_queue *to = output_of(stream, i);
     ptrdiff_t past = row_queue_end(&self->in) - (ptrdiff_t)self->reach;
-    while (self->done < past) {
-        size_t rows = smaller((size_t)(past - self->done), stream->most);
+    size_t ready = past > self->done ? (size_t)(past - self->done) : 0;
+    size_t rows = smaller(smaller(ready, stream->most), row_queue_room(to));
+    if (rows) {
         const stage_call call = {.stage = i,
                                  .rows = rows,
                                  .in = row_queue_at(&self->in, self->done),
@@ -139,16 +146,20 @@ static void run_stage(network_stream *stream, compute *run, size_t i, const row_
                                  .held_at = &self->held_at};
         stream->kind->run(stream->net, run, &call);
         self->done += (ptrdiff_t)rows;
+        row_queue_drop(&self->in, self->done - (ptrdiff_t)self->reach);
     }
-    row_queue_drop(&self->in, self->done - (ptrdiff_t)self->reach);
-    if (self->ended) end_input(stream, i + 1);
+    if (self->ended && rows == ready) end_input(stream, i + 1);
+    return rows > 0;
 }
 
 void network_stream_push(network_stream *stream, compute *run, const real *x, size_t ldx, size_t rows,
                          const row_queue *cond, bool last) {
     take(stream, x, ldx, rows, cond);
     if (last) end_input(stream, 0);
-    for (size_t i = 0; i < stream->count; i++) run_stage(stream, run, i, cond);
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < stream->count; i++) more = run_stage(stream, run, i, cond) || more;
+    }
 }
 
 /* The products [first, past) of conditioning rows; the first of them may be held from the call before. */

@@ -23,12 +23,14 @@ static vocode_status open_convention(const mel_convention *convention, vocode_me
 
 vocode_status vocode_mel_open(const char *preset, vocode_mel **mel, vocode_error *error) {
     const mel_convention *convention;
+    *mel = NULL;
     TRY(mel_preset_require(preset, &convention, error));
     return open_convention(convention, mel, error);
 }
 
 vocode_status vocode_mel_for_model(const vocode_model *model, vocode_mel **mel, vocode_error *error) {
     const mel_convention *convention;
+    *mel = NULL;
     TRY(model_mel(model, &convention, error));
     return open_convention(convention, mel, error);
 }

@@ -152,6 +152,7 @@ static vocode_status open_file(st_file *file, const char *path, vocode_model **m
 
 vocode_status vocode_model_open(const char *path, vocode_model **model, vocode_error *error) {
     st_file *file;
+    *model = NULL;
     TRY(st_open(path, &file, error));
     vocode_status status = open_file(file, path, model, error);
     if (status != VOCODE_OK) {

@@ -8,9 +8,10 @@
 #include "dsp/mel_convert.h"
 #include "flows/stream.h"
 #include "vocoder/blocks.h"
+#include "vocoder/options.h"
 #include "vocoder/outlet.h"
 
-enum { TILE_COLUMNS = 512 }; /* latent columns that go through the whole chain at once, while they are in cache */
+enum { TILE_COLUMNS = 256 }; /* latent columns that go through the whole chain at once, while they are in cache */
 
 struct vocode_stream {
     const vocode_model *model;
@@ -89,7 +90,7 @@ static bool open_queues(vocode_stream *self) {
     const vocode_model *model = self->model;
     size_t history = model->type->history ? model->type->history(model) : 0, rate = columns_per_frame(model);
     size_t reach = flow_reach(model->chain), tile = self->most * rate;
-    size_t held = (reach + 2 * tile) / model->columns_per_cond + 4;
+    size_t held = (reach + 4 * tile) / model->columns_per_cond + 4;
     if (!row_queue_new(&self->mel, model->n_mels, history + 2 * self->most, -(ptrdiff_t)history)) return false;
     row_queue_push_zeros(&self->mel, history);
     if (!row_queue_new(&self->cond, model->cond_channels, held, 0)) return false;
@@ -130,8 +131,8 @@ vocode_status stream_open(const vocode_model *model, const vocode_synthesis *opt
     *out = NULL;
     if (!self) return failed(error, VOCODE_MEMORY, "cannot allocate a stream");
     self->model = model;
-    if (options) self->options = *options;
-    vocode_status status = open_stream(self, whole, error);
+    vocode_status status = options_read(options, &self->options, error);
+    if (status == VOCODE_OK) status = open_stream(self, whole, error);
     if (status != VOCODE_OK) {
         vocode_stream_free(self);
         return status;
@@ -142,6 +143,7 @@ vocode_status stream_open(const vocode_model *model, const vocode_synthesis *opt
 
 vocode_status vocode_stream_open(const vocode_model *model, const vocode_synthesis *options, vocode_stream **stream,
                                  vocode_error *error) {
+    *stream = NULL;
     if (options && options->noise)
         return failed(error, VOCODE_ARGUMENT, "a stream draws its own noise: expected options.noise to be NULL");
     return stream_open(model, options, false, stream, error);

@@ -6,6 +6,7 @@
 #include "dsp/mel_inspect.h"
 #include "vocoder/arrays.h"
 #include "vocoder/bias.h"
+#include "vocoder/options.h"
 #include "vocoder/stream.h"
 
 size_t vocode_latent_columns(const vocode_model *model, size_t frames) {
@@ -40,12 +41,12 @@ static vocode_status check_input(const vocode_model *model, const vocode_synthes
 
 vocode_status vocode_synthesize(const vocode_model *model, const float *mel, size_t frames, size_t n_mels,
                                 const vocode_synthesis *options, float *audio, vocode_error *error) {
-    static const vocode_synthesis defaults;
-    if (!options) options = &defaults;
-    TRY(check_input(model, options, mel, frames, n_mels, error));
-    TRY(check_noise(model, options, frames, error));
+    vocode_synthesis known;
+    TRY(options_read(options, &known, error));
+    TRY(check_input(model, &known, mel, frames, n_mels, error));
+    TRY(check_noise(model, &known, frames, error));
     vocode_stream *stream;
-    TRY(stream_open(model, options, true, &stream, error));
+    TRY(stream_open(model, &known, true, &stream, error));
     vocode_status status = vocode_stream_push(stream, mel, frames, error);
     if (status == VOCODE_OK) status = vocode_stream_finish(stream, error);
     if (status == VOCODE_OK) vocode_stream_pull(stream, audio, frames * model->hop);

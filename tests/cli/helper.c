@@ -2,6 +2,9 @@
  *
  *   helper mel OUT.npy DESCR ORDER LAYOUT BANDS FRAMES   a mel of fixed values, all exact in float16
  *          DESCR <f2 <f4 <f8 >f2 >f4 >f8; ORDER C or F; LAYOUT mels, frames or batch ([1, BANDS, FRAMES])
+ *   helper frames OUT BANDS FRAMES      the same numbers frame after frame, bare little-endian float32
+ *   helper turn IN.npy OUT              a .npy of [BANDS, FRAMES] as such frames
+ *   helper peak OUT COMMAND...          runs it; OUT gets its largest resident size in kB; exits as it does
  *   helper spoil FILE OFFSET VALUE      writes the float VALUE (nan, inf, a number) at a byte offset
  *   helper header OUT.npy DESCR SHAPE BYTES   a .npy with that header and so many zero bytes
  *   helper pick IN.npy INDEX OUT.npy    one item of a batch: [B, ...] -> [...]
@@ -16,6 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void die(const char *what) {
     fprintf(stderr, "helper: %s\n", what);
@@ -95,6 +101,30 @@ static void make_mel(char **arg) {
     fclose(file);
 }
 
+static void make_frames(char **arg) {
+    size_t bands = strtoul(arg[1], NULL, 10), frames = strtoul(arg[2], NULL, 10);
+    FILE *file = open_file(arg[0], "wb");
+    for (size_t t = 0; t < frames; t++)
+        for (size_t m = 0; m < bands; m++) put_number(file, "<f4", mel_value(m, t));
+    fclose(file);
+}
+
+static void print_peak(char **arg) {
+    struct rusage used;
+    int status;
+    pid_t child = fork();
+    if (child < 0) die("cannot fork");
+    if (child == 0) {
+        execvp(arg[1], arg + 1);
+        _exit(127);
+    }
+    if (waitpid(child, &status, 0) != child || getrusage(RUSAGE_CHILDREN, &used) != 0) die("cannot wait");
+    FILE *file = open_file(arg[0], "w");
+    fprintf(file, "%ld\n", used.ru_maxrss);
+    fclose(file);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) die("the command failed");
+}
+
 static void spoil(char **arg) {
     FILE *file = open_file(arg[0], "r+b");
     fseek(file, strtol(arg[1], NULL, 10), SEEK_SET);
@@ -116,6 +146,19 @@ static const unsigned char *npy_data(const unsigned char *bytes, size_t size, si
     if (!shape || !strstr((const char *)bytes + 10, "'<f4'")) die("not a float32 .npy");
     *first = strtoul(shape + strlen("'shape': ("), (char **)rest, 10);
     return bytes + 10 + bytes[8] + 256 * bytes[9];
+}
+
+static void turn(char **arg) {
+    size_t size, bands;
+    const char *rest;
+    unsigned char *bytes = slurp(arg[0], &size);
+    const unsigned char *data = npy_data(bytes, size, &bands, &rest);
+    size_t frames = (size - (size_t)(data - bytes)) / (4 * bands);
+    FILE *file = open_file(arg[1], "wb");
+    for (size_t t = 0; t < frames; t++)
+        for (size_t m = 0; m < bands; m++) fwrite(data + 4 * (m * frames + t), 1, 4, file);
+    fclose(file);
+    free(bytes);
 }
 
 static void pick(char **arg) {
@@ -275,9 +318,14 @@ int main(int argc, char **argv) {
         const char *name;
         int arguments;
         void (*run)(char **);
-    } tasks[] = {{"mel", 6, make_mel},  {"spoil", 3, spoil},       {"header", 4, make_header},
-                 {"pick", 3, pick},     {"wav", 5, make_wav},      {"samples", 1, print_samples},
-                 {"snr", 2, print_snr}, {"error", 2, print_error}, {"nll", 3, print_nll}};
+    } tasks[] = {
+        {"mel", 6, make_mel},  {"spoil", 3, spoil},       {"header", 4, make_header}, {"frames", 3, make_frames},
+        {"turn", 2, turn},     {"pick", 3, pick},         {"wav", 5, make_wav},       {"samples", 1, print_samples},
+        {"snr", 2, print_snr}, {"error", 2, print_error}, {"nll", 3, print_nll}};
+    if (argc > 3 && strcmp(argv[1], "peak") == 0) {
+        print_peak(argv + 2);
+        return 0;
+    }
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
         if (argc >= 2 && strcmp(argv[1], tasks[i].name) == 0 && argc - 2 == tasks[i].arguments) {
             tasks[i].run(argv + 2);

@@ -2,8 +2,8 @@
 # Names, help, exit statuses and the grammar of the command line (the program's contract).
 source "$(dirname "$0")/lib.sh"
 
-commands="synth mel convert init info encode decode score denoise eval"
-absent="train distill report quantize flow bench"
+commands="synth mel convert init info encode decode score denoise eval bench"
+absent="train distill report quantize flow"
 
 run 0 vocode --help
 silent
@@ -44,7 +44,7 @@ has_options() {
     run 0 vocode "$name" --help
     for option in "$@"; do prints "^ .*--$option( |$)"; done
 }
-has_options synth output model sigma seed noise mel-match refine denoise mel-preset layout precision format raw gain threads
+has_options synth output model sigma seed noise mel-match refine denoise mel-preset layout precision format raw gain threads chunk mel-stream
 has_options mel output preset model layout
 has_options convert mel-preset license
 has_options init seed
@@ -54,6 +54,7 @@ has_options decode model format threads
 has_options score mel model sigma json threads
 has_options denoise strength model format
 has_options eval html json
+has_options bench seconds threads mel-match json
 run 0 vocode mel --help
 for preset in tacotron2 waveglow speechbrain fastspeech2 hifigan matcha coqui parallelwavegan espnet vocos bigvgan \
     torchaudio librosa; do prints "^  $preset "; done
@@ -95,7 +96,7 @@ misused "raw.*format" vocode a.npy b.raw --raw s16le --format pcm16
 misused "needs a value" vocode a.npy b.wav --sigma
 misused "needs a value" vocode a.npy b.wav -o
 misused "takes no value" vocode a.npy b.wav --quiet=yes
-for option in --steps=3 --chunk=8 --mel-stream=f32le; do misused "no option" vocode a.npy b.wav $option; done
+for option in --steps=3; do misused "no option" vocode a.npy b.wav $option; done
 misused "one of them" vocode mel a.wav b.npy --preset hifigan --model x
 misused "mel of one file" vocode score a.wav b.wav --mel m.npy
 misused "no name to call an output" vocode - -o d --model x.safetensors

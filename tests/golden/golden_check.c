@@ -81,8 +81,7 @@ static void check_file(const char *folder, const char *path, bool import, tally 
     vocode_status status;
     if (import) {
         status = checkpoint_load(path, NULL, &set, NULL, NULL, &error);
-        if (status == VOCODE_OK)
-            status = model_from_tensors(set.config, set.tensors, set.count, path, &model, &error);
+        if (status == VOCODE_OK) status = model_from_tensors(set.config, set.tensors, set.count, path, &model, &error);
     } else {
         status = vocode_model_open(path, &model, &error);
     }

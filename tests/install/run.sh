@@ -28,7 +28,17 @@ if command -v "${CXX:-c++}" >/dev/null; then
     "$work/consumer++" "$model"
 fi
 
-cmake -S "$here" -B "$work/project" -DCMAKE_PREFIX_PATH="$prefix" >>"$work/log"
+# The examples as they are installed.
+for example in speak serve; do
+    "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -pedantic "$prefix/share/doc/vocode/examples/$example.c" \
+        -o "$work/$example" "${flags[@]}" -pthread
+done
+"$work/speak" "$model" >"$work/speak.f32"
+test "$(wc -c <"$work/speak.f32")" -eq $((200 * 256 * 4))
+test -s "$prefix/share/man/man1/vocode.1"
+test -s "$prefix/share/man/man3/vocode.3"
+
+cmake -G Ninja -S "$here" -B "$work/project" -DCMAKE_PREFIX_PATH="$prefix" >>"$work/log"
 cmake --build "$work/project" >>"$work/log"
 "$work/project/consumer" "$model"
 

@@ -5,22 +5,36 @@
 
 /* Independent chains of multiply-adds: 12 hide the latency of 6 cycles on two units. */
 enum { CHAINS = 12, TURNS = 100000 };
+#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 
-/* The empty assembly keeps the compiler from seeing through the arithmetic; registers is its constraint for vectors. */
-#define TURNS_OF(name, options, vec, set1, fma, registers)                                                      \
-    options static void name(void) {                                                                            \
-        vec chain[CHAINS], factor = set1(0.5f), term = set1(1);                                                 \
-        for (int i = 0; i < CHAINS; i++) chain[i] = term;                                                       \
-        for (size_t turn = 0; turn < TURNS; turn++) _Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++) { \
-                chain[i] = fma(chain[i], factor, term);                                                         \
-                __asm__ volatile("" : "+" registers(chain[i]));                                                 \
-            }                                                                                                   \
-    }
+/* The empty assembly keeps the compiler from seeing through the arithmetic; where is its constraint for vectors. */
+#define BEGIN(i) chain##i = term,
+#define STEP(i) chain##i = FMA(chain##i, factor, term);
+#define KEEP(i) __asm__ volatile("" : "+" WHERE(chain##i));
 
 #if defined __x86_64__
 #include <immintrin.h>
-TURNS_OF(turns_wide, __attribute__((target("avx512f"))), __m512, _mm512_set1_ps, _mm512_fmadd_ps, "v")
-TURNS_OF(turns_narrow, __attribute__((target("avx2,fma"))), __m256, _mm256_set1_ps, _mm256_fmadd_ps, "x")
+
+#define WHERE "v"
+#define FMA _mm512_fmadd_ps
+__attribute__((target("avx512f"))) static void turns_wide(void) {
+    __m512 factor = _mm512_set1_ps(0.5f), term = _mm512_set1_ps(1), EACH(BEGIN) end = term;
+    for (size_t turn = 0; turn < TURNS; turn++) {
+        EACH(STEP)
+        EACH(KEEP)
+    }
+    (void)end;
+}
+#undef FMA
+#define FMA _mm256_fmadd_ps
+__attribute__((target("avx2,fma"))) static void turns_narrow(void) {
+    __m256 factor = _mm256_set1_ps(0.5f), term = _mm256_set1_ps(1), EACH(BEGIN) end = term;
+    for (size_t turn = 0; turn < TURNS; turn++) {
+        EACH(STEP)
+        EACH(KEEP)
+    }
+    (void)end;
+}
 enum { LANES_WIDE = 16, LANES_NARROW = 8 };
 
 static int is_wide(void) {
@@ -32,8 +46,16 @@ const char *peak_name(void) {
 }
 #elif defined __aarch64__
 #include <arm_neon.h>
+#define WHERE "w"
 #define FMA(a, b, c) vfmaq_f32(c, a, b)
-TURNS_OF(turns_narrow, , float32x4_t, vdupq_n_f32, FMA, "w")
+static void turns_narrow(void) {
+    float32x4_t factor = vdupq_n_f32(0.5f), term = vdupq_n_f32(1), EACH(BEGIN) end = term;
+    for (size_t turn = 0; turn < TURNS; turn++) {
+        EACH(STEP)
+        EACH(KEEP)
+    }
+    (void)end;
+}
 #define turns_wide turns_narrow
 enum { LANES_WIDE = 4, LANES_NARROW = 4 };
 

@@ -96,8 +96,8 @@ static vocode_status first_samples(const bench *self, const vocode_synthesis *se
 
 static vocode_status measure_first(const bench *self, const vocode_synthesis *settings, bench_run *out,
                                    vocode_error *error) {
-    double seconds;
-    size_t frames;
+    double seconds = 0;
+    size_t frames = 0;
     out->first_audio = out->first_at_once = HUGE_VAL;
     for (int turn = 0; turn < BENCH_TURNS; turn++) {
         TRY(first_samples(self, settings, 0, &out->first_frames, &seconds, error));

@@ -18,7 +18,7 @@ enum { CHAINS = 12, STEPS = 200000, TURNS = 201 };
         vector c[CHAINS] = {{0}}, half = (vector){0} + 0.5f;                             \
         for (size_t step = 0; step < STEPS; step++)                                      \
             __asm__ volatile(ALL_CHAINS(instruction) : OPERANDS(letter) : letter(half)); \
-        return (double)STEPS * CHAINS * (double)(sizeof(vector) / sizeof(float));        \
+        return (double)STEPS * CHAINS * (double)sizeof(vector) / (double)sizeof(float);  \
     }
 
 #if defined __x86_64__

@@ -107,7 +107,7 @@ static vocode_status distance_to(const picture *p, const mel_convention *c, doub
         largest = fmax(largest, u);
     }
     *distance = 0; /* silence is silence in all of them, and little tells nothing */
-    if (telling / p->bands < FRAMES_LEAST) return VOCODE_OK;
+    if (p->bands == 0 || telling / p->bands < FRAMES_LEAST) return VOCODE_OK;
     double mean = sum / (double)telling, gap = largest - mean;
     *distance = HUGE_VAL;
     if (mean > MEAN_MOST || largest > LARGEST_MOST || (gap < GAP_LEAST && largest > LOUD)) return VOCODE_OK;

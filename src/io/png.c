@@ -38,5 +38,6 @@ char *base64_text(const void *bytes, size_t size) {
     if (size > SIZE_MAX / 2) return NULL;
     size_t room = sodium_base64_ENCODED_LEN(size, sodium_base64_VARIANT_ORIGINAL);
     char *text = malloc(room);
-    return text ? sodium_bin2base64(text, room, bytes, size, sodium_base64_VARIANT_ORIGINAL) : NULL;
+    if (text) sodium_bin2base64(text, room, bytes, size, sodium_base64_VARIANT_ORIGINAL);
+    return text;
 }

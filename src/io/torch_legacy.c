@@ -85,7 +85,7 @@ static vocode_status list_storages(torch_file *file, const pickle_ref *claims, s
     size_t distinct = 0;
     for (size_t i = 0; i < count; i++)
         distinct += i == 0 || compare_claims(&claims[i - 1], &claims[i], file->graph) != 0;
-    file->storages = calloc(distinct, sizeof *file->storages);
+    file->storages = calloc(distinct ? distinct : 1, sizeof *file->storages);
     if (!file->storages) return failed(error, VOCODE_MEMORY, "out of memory for %zu storages", distinct);
     for (size_t i = 0; i < count; i++) { /* of claims at two widths one is kept: tensors are bounded in bytes */
         if (i > 0 && compare_claims(&claims[i - 1], &claims[i], file->graph) == 0) continue;

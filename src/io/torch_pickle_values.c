@@ -191,7 +191,7 @@ vocode_status run_put(machine *m, size_t width) {
 }
 
 vocode_status run_get(machine *m, size_t width) {
-    uint64_t index;
+    uint64_t index = 0;
     if (width == 0)
         TRY(line_index(m, &index));
     else

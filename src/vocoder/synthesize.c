@@ -32,7 +32,7 @@ static vocode_status check_input(const vocode_model *model, const vocode_synthes
     if (input && options->mel_preset) TRY(mel_preset_require(options->mel_preset, &input, error));
     if (input)
         TRY(mel_inspect(mel, frames, n_mels, input, &warnings, error));
-    else
+    else if (n_mels == model->n_mels)
         TRY(check_mel(mel, frames, n_mels, error));
     if (n_mels != model->n_mels)
         return failed(error, VOCODE_SHAPE, "the model takes %zu mel bands, found %zu", model->n_mels, n_mels);

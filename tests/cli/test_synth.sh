@@ -115,7 +115,7 @@ holds "$(helper snr a.wav r.wav) > 200"
 run 0 vocode mel.npy /dev/null
 
 # The bar with the real-time factor is for terminals alone, and not with -q.
-if command -v script >/dev/null; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
     terminal() { script -qec "$*" /dev/null </dev/null >shown; }
     terminal "$VOCODE mel.npy d.wav"
     same a.wav d.wav

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernels/kernels.h"
+
 #define SHIPPED "models/default.safetensors"
 
 /* The folder that the running program is in, without a final slash; empty where the system does not say. */
@@ -45,6 +47,8 @@ vocode_status model_path(const char *named, char **path, vocode_error *error) {
 vocode_status use_model(const arguments *given, open_model *out, console *say, vocode_error *error) {
     *out = (open_model){0};
     TRY(model_path(given->model.text, &out->path, error));
+    const char *problem = kernels_level_problem();
+    if (problem) console_warning(say, "%s", problem);
     TRY(vocode_model_open(out->path, &out->model, error));
     vocode_model_describe(out->model, &out->info);
     console_detail(say, "model %s: %s, %zu parameters, %u Hz", out->path, out->info.kind, out->info.parameters,

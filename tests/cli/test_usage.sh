@@ -128,4 +128,8 @@ run 0 vocode --output=dir2/deep mel.npy --model model --seed 5
 same a.wav dir2/deep/mel.wav
 run 0 vocode mel.npy h.wav --model model --seed 5 --precision fp32
 same a.wav h.wav
+# A level of kernels that does not exist is said, and another one serves.
+run 0 env VOCODE_CPU=sse9 "$VOCODE" mel.npy i.wav --model model --seed 5
+says 'no level "sse9"'
+same a.wav i.wav
 finish

@@ -5,11 +5,6 @@
 
 #include "vocoder/model.h"
 
-/* mel [batch, frames, n_mels], columns: of the latent; block samples = columns * group. */
-typedef struct block_shape {
-    size_t batch, frames, columns;
-} block_shape;
-
 /* x [batch, columns * group] -> z [batch, columns, latent_channels]; logdet [batch] is set. observer may be NULL. */
 vocode_status blocks_forward(const vocode_model *model, block_shape shape, int threads, const real *mel, const real *x,
                              real *z, double *logdet, const flow_observer *observer, vocode_error *error);
@@ -17,12 +12,33 @@ vocode_status blocks_forward(const vocode_model *model, block_shape shape, int t
 vocode_status blocks_inverse(const vocode_model *model, block_shape shape, int threads, const real *mel, const real *z,
                              real *x, vocode_error *error);
 
-typedef enum block_memory { BLOCKS_TAPED, BLOCKS_REBUILT } block_memory;
+/* The memory of training steps of one shape, planned once: a step never allocates. The model may change its parameters
+ * between steps (and is prepared again then), not its sizes. One step at a time. */
+typedef struct block_trainer block_trainer;
 
-/* The loss sum(z^2) / (2 sigma^2) - sum(logdet) over count(z), whose gradient accumulates into grads (flat, by
- * param.offset, params.total reals). VOCODE_ARGUMENT where model_prepare_training has not been called. */
-vocode_status blocks_gradient(const vocode_model *model, block_shape shape, int threads, const real *mel, const real *x,
-                              double sigma, block_memory memory, double *loss, real *grads, vocode_error *error);
+/* VOCODE_ARGUMENT where model_prepare_training has not been called. */
+vocode_status block_trainer_new(const vocode_model *model, block_shape shape, int threads, block_memory memory,
+                                block_trainer **out, vocode_error *error);
+
+/* The loss of a batch (vocoder_class.objective) and, unless grads is NULL, its gradient, which accumulates into grads
+ * (flat, by param.offset, params.total reals). objective->memory is what the trainer was planned for. */
+vocode_status block_trainer_run(block_trainer *trainer, const block_objective *objective, const real *mel,
+                                const real *x, double *loss, real *grads, vocode_error *error);
+
+void block_trainer_free(block_trainer *trainer); /* NULL is fine */
+
+/* A trainer's single step. */
+vocode_status blocks_gradient(const vocode_model *model, block_shape shape, int threads,
+                              const block_objective *objective, const real *mel, const real *x, double *loss,
+                              real *grads, vocode_error *error);
+
+/* VOCODE_SHAPE where the mel's frames do not stand for the columns. */
+vocode_status blocks_check(const vocode_model *model, block_shape shape, vocode_error *error);
+/* Numbers of the conditioning for blocks of that shape. */
+size_t blocks_cond_count(const vocode_model *model, block_shape shape);
+
+/* A run of the model's chain over blocks of that shape, without conditioning, gradients and observer. */
+flow_run blocks_describe(const vocode_model *model, block_shape shape, compute *work, vocode_error *error);
 
 /* threads as given, or what OpenMP offers where it is 0 or less. */
 int block_threads(int threads);

@@ -12,6 +12,7 @@
 #include "flows/flow.h"
 #include "io/config.h"
 #include "io/safetensors.h"
+#include "vocoder/objective.h"
 
 /* The settings that every kind has (keys in settings.c). */
 typedef struct vocoder_settings {
@@ -47,6 +48,12 @@ typedef struct vocoder_class {
     /* From the conditioning's gradient to the parameters' (accumulates). NULL: it has none. */
     void (*condition_backward)(const vocode_model *model, compute *work, size_t batch, size_t frames, const real *mel,
                                size_t columns, const real *dcond, real *grads);
+    /* What training minimises: writes the loss of the task's batch (a mean over its latent numbers, so that batches of
+     * any size compare) and, where task->grads is given, accumulates its gradients into task->grads and task->dcond. A
+     * function of the parameters, the arrays and task->objective alone, at any number of threads. Never allocates: it
+     * is planned by a dry run, which makes the same arena calls. NULL: the negative log-likelihood through the chain,
+     * sum(z^2) / (2 sigma^2) - sum(logdet) over count(z). */
+    vocode_status (*objective)(const vocode_model *model, const block_task *task, double *loss);
 } vocoder_class;
 
 struct vocode_model {
@@ -100,8 +107,8 @@ vocode_status model_save(const vocode_model *model, const char *path, vocode_err
 /* Folds, packs and factors after parameters changed. */
 vocode_status model_prepare(vocode_model *model, vocode_error *error);
 
-/* Makes an opened model ready for blocks_gradient: until then its layers hold no weights for backward passes. A created
- * one is. */
+/* Makes an opened model ready for block_trainer and blocks_gradient: until then its layers hold no weights for backward
+ * passes. A created one is. */
 vocode_status model_prepare_training(vocode_model *model, vocode_error *error);
 
 /* The mel convention, or VOCODE_UNSUPPORTED with a sentence where the model has none. */

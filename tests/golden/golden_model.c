@@ -154,8 +154,8 @@ static void check_gradient(golden *check, const npy_array *audio, const char *lo
         real *grads = calloc(model->params.total + 1, sizeof *grads);
         vocode_error error = {0};
         double loss;
-        if (blocks_gradient(model, shape, 1, check->mel, x, sigma, (block_memory)memory, &loss, grads, &error) !=
-            VOCODE_OK) {
+        block_objective objective = {.sigma = sigma, .memory = (block_memory)memory};
+        if (blocks_gradient(model, shape, 1, &objective, check->mel, x, &loss, grads, &error) != VOCODE_OK) {
             complain(check->score, loss_name, error.message);
         } else {
             float found = (float)loss;

@@ -10,6 +10,7 @@
 
 #include "core/rng.h"
 #include "kernels/lu.h"
+#include "support/allocations.h"
 #include "vocoder/blocks.h"
 #include "vocoder/tiny_models.h"
 
@@ -118,9 +119,9 @@ static void gradients_are_the_losses(void **state) {
         real *grads = calloc(total, sizeof *grads), *rebuilt = calloc(total, sizeof *rebuilt);
         double loss, again, largest = 0;
         vocode_error error = {0};
-        assert_int_equal(blocks_gradient(f.model, f.shape, 1, f.mel, f.x, 0.7, BLOCKS_TAPED, &loss, grads, &error),
-                         VOCODE_OK);
-        assert_int_equal(blocks_gradient(f.model, f.shape, 2, f.mel, f.x, 0.7, BLOCKS_REBUILT, &again, rebuilt, &error),
+        block_objective taped = {.sigma = 0.7}, constant = {.sigma = 0.7, .memory = BLOCKS_REBUILT};
+        assert_int_equal(blocks_gradient(f.model, f.shape, 1, &taped, f.mel, f.x, &loss, grads, &error), VOCODE_OK);
+        assert_int_equal(blocks_gradient(f.model, f.shape, 2, &constant, f.mel, f.x, &again, rebuilt, &error),
                          VOCODE_OK);
         assert_true(fabs(loss - loss_of(&f)) <= 1e-12 && fabs(again - loss) <= 1e-12);
         for (size_t k = 0; k < total; k++) largest = fmax(largest, fabs(grads[k]));
@@ -138,11 +139,40 @@ static void gradients_are_the_losses(void **state) {
     }
 }
 
+/* A planned step allocates nothing, leaves nothing behind that changes the next one, and accumulates. */
+static void steps_reuse_their_memory(void **state) {
+    (void)state;
+    for (size_t i = 0; tiny_configs[i]; i++)
+        for (int memory = BLOCKS_TAPED; memory <= BLOCKS_REBUILT; memory++) {
+            fixture f = make(tiny_configs[i], 11, 2);
+            size_t total = f.model->params.total;
+            real *once = calloc(total, sizeof *once), *twice = calloc(total, sizeof *twice);
+            double loss, again, alone;
+            vocode_error error = {0};
+            block_objective objective = {.sigma = 0.7, .memory = (block_memory)memory};
+            block_trainer *trainer;
+            assert_int_equal(block_trainer_new(f.model, f.shape, 2, objective.memory, &trainer, &error), VOCODE_OK);
+            assert_int_equal(block_trainer_run(trainer, &objective, f.mel, f.x, &loss, once, &error), VOCODE_OK);
+            size_t before = allocations();
+            for (int step = 0; step < 2; step++)
+                assert_int_equal(block_trainer_run(trainer, &objective, f.mel, f.x, &again, twice, &error), VOCODE_OK);
+            assert_int_equal(block_trainer_run(trainer, &objective, f.mel, f.x, &alone, NULL, &error), VOCODE_OK);
+            assert_int_equal(allocations(), before);
+            assert_true(again == loss && alone == loss);
+            for (size_t k = 0; k < total; k++) assert_true(fabs(twice[k] - 2 * once[k]) <= 1e-12 * (1 + fabs(once[k])));
+            block_trainer_free(trainer);
+            free(once);
+            free(twice);
+            vocode_model_free(f.model);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inverse_is_exact),
         cmocka_unit_test(log_determinant_is_the_jacobians),
         cmocka_unit_test(gradients_are_the_losses),
+        cmocka_unit_test(steps_reuse_their_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 arena arena_over(void *base, size_t size) {
     return (arena){base, base ? size : 0, 0, 0};
@@ -31,15 +32,79 @@ void arena_release(arena *memory, size_t mark) {
     memory->used = mark;
 }
 
-void *aligned_new(size_t count, size_t width) {
+enum { LARGE_PAGE = 1 << 21, LARGE_PAGES_FROM = 2 * LARGE_PAGE };
+
+/* Whole lines, at least one. 0 where it cannot be. */
+static size_t lines_of(size_t count, size_t width) {
     size_t bytes;
-    if (__builtin_mul_overflow(count, width, &bytes) || bytes > SIZE_MAX / 4) return NULL;
-    bytes = (bytes + ARENA_ALIGNMENT) / ARENA_ALIGNMENT * ARENA_ALIGNMENT; /* at least one line, also for zero bytes */
-    void *memory = aligned_alloc(ARENA_ALIGNMENT, bytes);
+    if (__builtin_mul_overflow(count, width, &bytes) || bytes > SIZE_MAX / 4) return 0;
+    return (bytes + ARENA_ALIGNMENT) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+}
+
+/* Not zeroed. Where it is large it starts at a large page, and the system is asked for such pages. */
+static void *take_aligned(size_t bytes) {
+    if (bytes < LARGE_PAGES_FROM) return aligned_alloc(ARENA_ALIGNMENT, bytes);
+    void *memory = aligned_alloc(LARGE_PAGE, (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+#ifdef MADV_HUGEPAGE
+    if (memory) madvise(memory, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
+void *aligned_new(size_t count, size_t width) {
+    size_t bytes = lines_of(count, width);
+    void *memory = bytes ? take_aligned(bytes) : NULL;
     if (memory) memset(memory, 0, bytes);
     return memory;
 }
 
 void aligned_free(void *memory) {
     free(memory);
+}
+
+enum { FIRST_BLOCK = 1 << 16, LARGEST_BLOCK = 1 << 23 };
+
+typedef struct pool_block {
+    struct pool_block *older;
+    char *memory;
+    size_t size, used;
+} pool_block;
+
+/* Blocks double in size, so that small pools stay small. */
+static pool_block *new_block(const pool_block *newest, size_t least) {
+    size_t size = newest ? 2 * newest->size : FIRST_BLOCK;
+    if (size > LARGEST_BLOCK) size = LARGEST_BLOCK;
+    if (size < least) size = least;
+    pool_block *block = malloc(sizeof *block);
+    char *memory = block ? take_aligned(size) : NULL;
+    if (!memory) {
+        free(block);
+        return NULL;
+    }
+    *block = (pool_block){.memory = memory, .size = size};
+    return block;
+}
+
+void *memory_pool_take(memory_pool *pool, size_t count, size_t width) {
+    size_t bytes = lines_of(count, width);
+    pool_block *block = pool->blocks;
+    if (!bytes) return NULL;
+    if (!block || block->size - block->used < bytes) {
+        block = new_block(pool->blocks, bytes);
+        if (!block) return NULL;
+        block->older = pool->blocks;
+        pool->blocks = block;
+    }
+    void *piece = block->memory + block->used;
+    block->used += bytes;
+    return memset(piece, 0, bytes);
+}
+
+void memory_pool_free(memory_pool *pool) {
+    for (pool_block *block = pool->blocks, *older; block; block = older) {
+        older = block->older;
+        aligned_free(block->memory);
+        free(block);
+    }
+    pool->blocks = NULL;
 }

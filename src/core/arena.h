@@ -31,4 +31,14 @@ void arena_release(arena *memory, size_t mark);
 void *aligned_new(size_t count, size_t width);
 void aligned_free(void *memory);
 
+/* Pieces that live as long as the pool, side by side in large blocks, which the system may back with large pages: fewer
+ * faults when they are first touched, fewer misses when they stream by. A zeroed pool is empty. */
+typedef struct memory_pool {
+    struct pool_block *blocks; /* the newest first */
+} memory_pool;
+
+/* bytes of zeroed memory aligned to ARENA_ALIGNMENT, or NULL. */
+void *memory_pool_take(memory_pool *pool, size_t count, size_t width);
+void memory_pool_free(memory_pool *pool); /* and everything in it */
+
 #endif

@@ -57,7 +57,7 @@ static vocode_status push(flow_stream *base, compute *run, const real *z, size_t
     affine_stream *self = (affine_stream *)base;
     size_t count = rows * base->of->channels;
     real *kept = row_queue_push(&self->z, rows);
-    for (size_t i = 0; i < count; i++) kept[i] = z[i];
+    run_copy(run, count, z, kept);
     if (self->view.net->inputs)
         feed_rows(self, run, kept, rows, last);
     else
@@ -89,7 +89,7 @@ static vocode_status new_stream(const flow *of, affine_view view, const stream_s
     self->out = aligned_new(setting->most, of->channels * sizeof *self->out);
     bool good = self->out && row_queue_new(&self->z, of->channels, reach + 2 * setting->most, 0);
     vocode_status status =
-        good ? network_stream_new(self->view.net, setting->most, setting->repeat, &self->net, error)
+        good ? network_stream_new(self->view.net, setting->most, setting->repeat, setting->threads, &self->net, error)
              : failed(error, VOCODE_MEMORY, "%s %s: cannot allocate a stream", of->type->name, of->name);
     if (status != VOCODE_OK) {
         destroy(*out);

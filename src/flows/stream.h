@@ -16,6 +16,7 @@ typedef struct row_sink {
 /* What a stream is made for. */
 typedef struct stream_setting {
     size_t most;           /* latent rows a push */
+    int threads;           /* the most that a push may have */
     size_t repeat;         /* latent rows that one row of conditioning serves */
     const row_queue *cond; /* conditioning by position, filled by the owner ahead of each push; NULL without */
 } stream_setting;

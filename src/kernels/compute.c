@@ -69,6 +69,35 @@ static void run_tiles(const compute *run, size_t total, size_t size, range_fn *b
     pool_run(run->threads, tiles_of(total, size), run_tile, &job);
 }
 
+bool few_rows(const compute *run, size_t rows) {
+    return run->threads > 1 && rows < (size_t)run->threads * kernels()->strip;
+}
+
+enum { TILE_STRIPS = 10 }; /* activations of so many strips stay in the second-level cache beside the weights */
+
+typedef struct row_tiles {
+    void (*body)(void *context, const compute *alone, size_t first, size_t count);
+    void *context;
+    const compute *alone;
+} row_tiles;
+
+static void tiles_of_part(void *context, size_t first, size_t count) {
+    const row_tiles *job = context;
+    size_t pieces = tiles_of(count, TILE_STRIPS * kernels()->strip);
+    for (size_t i = 0; i < pieces; i++) {
+        size_t start = part_start(count, pieces, i), past = part_start(count, pieces, i + 1);
+        job->body(job->context, job->alone, first + start, past - start);
+    }
+}
+
+void run_row_tiles(const compute *run, size_t rows,
+                   void (*body)(void *context, const compute *alone, size_t first, size_t count), void *context) {
+    compute alone = *run;
+    alone.threads = 1;
+    alone.scratch = arena_over(run->scratch.base, 0); /* not measuring, and nothing to take */
+    run_parts(run, rows, WORTH_SHARING, tiles_of_part, &(row_tiles){body, context, &alone});
+}
+
 void run_tasks(const compute *run, size_t count, void (*body)(void *context, size_t i), void *context) {
     if (!measuring(run)) pool_run(run->threads, count, body, context);
 }

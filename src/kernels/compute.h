@@ -39,6 +39,15 @@ void run_tasks(const compute *run, size_t count, void (*body)(void *context, siz
 void run_parts(const compute *run, size_t total, size_t cost, void (*body)(void *context, size_t first, size_t count),
                void *context);
 
+/* Whether so few rows are there that threads share a product's columns instead of its rows (convolve.h). */
+bool few_rows(const compute *run, size_t rows);
+
+/* For work that takes rows through several kernels while they are in cache: calls body(context, run of one thread,
+ * first, count) for tiles of rows, each of which one thread takes through everything. The bodies' runs have no scratch.
+ * Nothing while measuring. */
+void run_row_tiles(const compute *run, size_t rows,
+                   void (*body)(void *context, const compute *alone, size_t first, size_t count), void *context);
+
 /* The number of parts that run_parts makes. */
 size_t parts_of(const compute *run, size_t total, size_t cost);
 

@@ -119,10 +119,10 @@ void run_convolution_window(const compute *run, const convolution *layer, size_t
                 .each = rows,
                 .add = add};
     size_t each = layer->taps * layer->inputs, panel = work.table->panel; /* multiply-adds of an output */
-    if (rows >= (size_t)run->threads * work.table->strip)
-        run_parts(run, rows, each * layer->outputs, window_rows, &work);
-    else if (rows > 0)
+    if (few_rows(run, rows))
         run_parts(run, tiles_of(layer->outputs, panel), each * panel * rows, window_panels, &work);
+    else
+        run_parts(run, rows, each * layer->outputs, window_rows, &work);
 }
 
 void run_gemm_packed(const compute *run, size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,

@@ -1,4 +1,5 @@
 /* The reference level: plain C, one loop nest a kernel, the truth that faster levels are tested against. */
+#include "core/rng.h"
 #include "kernels/levels.h"
 
 #include <string.h>
@@ -123,6 +124,22 @@ static void scale_shift(size_t rows, size_t c, const real *x, size_t ldx, const 
                         size_t ldy) {
     for (size_t i = 0; i < rows; i++, x += ldx, y += ldy)
         for (size_t j = 0; j < c; j++) y[j] = s[j] * x[j] + b[j];
+}
+
+static void sum_scaled(size_t count, const real *a, const real *b, real s, real *y) {
+    for (size_t i = 0; i < count; i++) y[i] = a[i] + s * b[i];
+}
+
+static void even_odd(size_t count, bool add, real *even, const real *odd, real *y) {
+    for (size_t i = 0; i < count; i++) {
+        real sum = even[i] + odd[i];
+        y[i] = add ? y[i] + sum : sum;
+        even[i] -= odd[i];
+    }
+}
+
+static void normals(size_t frames, size_t channels, uint64_t seed, uint64_t first, double scale, real *z) {
+    rng_fill_normal(z, frames, channels, seed, first, scale);
 }
 
 static real log_scale(real raw, bool bounded) {

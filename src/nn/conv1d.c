@@ -30,6 +30,7 @@ vocode_status conv1d_build(conv1d *layer, param_set *set, const char *prefix, co
                                   .inputs = options->inputs,
                                   .taps = taps,
                                   .group = options->group,
+                                  .pairs = options->pairs,
                                   .linear = options->linear,
                                   .scale = options->scale};
     TRY(weight_build(&layer->w, set, prefix, &shape, error));
@@ -54,7 +55,6 @@ void conv1d_prepare(conv1d *layer) {
 }
 
 void conv1d_free(conv1d *layer) {
-    weight_free(&layer->w);
     aligned_free(layer->scaled_bias);
     layer->scaled_bias = NULL;
 }

@@ -19,6 +19,7 @@ typedef struct conv1d_options {
     size_t dilation; /* 0 means 1 */
     size_t group;    /* outputs that calls take together, where they do not take all; 0: all */
     weight_style style;
+    bool pairs;  /* 3 taps: winograd.h may be used */
     bool linear; /* the stored weight has rank 2 (PyTorch's Linear) */
     bool no_bias;
     param *scale; /* [outputs], registered before: y is multiplied by it. NULL: not. Plain weights only. */

@@ -216,7 +216,7 @@ static vocode_status build_block(convnext *self, size_t i, size_t kernel, param_
 static vocode_status build_all(convnext *self, const convnext_options *options, param_set *set, const char *prefix,
                                vocode_error *error) {
     const conv1d_options enter = {
-        .inputs = options->inputs + options->conditioning, .outputs = self->dim, .taps = ENTER_TAPS};
+        .pairs = true, .inputs = options->inputs + options->conditioning, .outputs = self->dim, .taps = ENTER_TAPS};
     const conv1d_options leave = {.inputs = self->dim, .outputs = options->outputs};
     char name[PARAM_NAME_SIZE];
     snprintf(name, sizeof name, "%senter.", prefix);

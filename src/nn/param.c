@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/arena.h"
 #include "core/rng.h"
 
 static param *register_new(param_set *set, param *item) {
@@ -61,6 +60,7 @@ void param_set_free(param_set *set) {
     for (size_t i = 0; i < set->count; i++) free(set->items[i]);
     free(set->items);
     aligned_free(set->storage);
+    memory_pool_free(&set->packed);
     *set = (param_set){0};
 }
 

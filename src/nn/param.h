@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/arena.h"
 #include "core/fail.h"
 #include "core/real.h"
 
@@ -34,12 +35,13 @@ typedef struct param {
 typedef struct param_set {
     param **items; /* in the order of registration */
     size_t count, capacity;
-    size_t total;  /* reals of all parameters */
-    real *storage; /* from param_allocate, or NULL */
-    size_t limit;  /* 0, or the most reals that registrations may ask for: a hostile configuration fails early */
-    bool failed;   /* a registration went past the limit or ran out of memory, or a name was too long or taken:
-                      param_allocate reports it; or a layer had no memory for its packed weights */
-    bool fixed;    /* no backward pass will run: layers keep their weights in panels only */
+    size_t total;       /* reals of all parameters */
+    real *storage;      /* from param_allocate, or NULL */
+    size_t limit;       /* 0, or the most reals that registrations may ask for: a hostile configuration fails early */
+    bool failed;        /* a registration went past the limit or ran out of memory, or a name was too long or taken:
+                           param_allocate reports it; or a layer had no memory for its packed weights */
+    memory_pool packed; /* what layers make of the parameters: panels and the like */
+    bool fixed;         /* no backward pass will run: layers keep their weights in panels only */
 } param_set;
 
 /* Registers prefix + name (prefix may be ""). Returns NULL and sets set->failed when it cannot. The pointer stays valid

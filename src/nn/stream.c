@@ -13,12 +13,14 @@ typedef struct stage {
     bool ended;     /* its input has ended: `reach` zero rows follow the last one */
     real *held;
     ptrdiff_t held_at;
+    real *kept;
 } stage;
 
 struct network_stream {
     const network *net;
     const network_stages *kind;
     size_t count, most, repeat, scratch;
+    int threads;
     row_queue out;
     stage stages[];
 };
@@ -37,6 +39,8 @@ static bool new_stage(network_stream *stream, size_t i) {
     size_t most = stream->most + 3 * self->reach;
     if (!row_queue_new(&self->in, stream->kind->width(stream->net, i), most, -(ptrdiff_t)self->reach)) return false;
     row_queue_push_zeros(&self->in, self->reach);
+    size_t kept = stream->kind->kept ? stream->kind->kept(stream->net, i) : 0;
+    if (kept && !(self->kept = aligned_new(kept, sizeof(real)))) return false;
     size_t held = stream->kind->held_width * stream->kind->width(stream->net, i + 1);
     if (!held || stream->repeat == 1) return true;
     self->held = aligned_new(held, sizeof(real));
@@ -45,7 +49,7 @@ static bool new_stage(network_stream *stream, size_t i) {
 
 /* What the hungriest stage takes, by a dry run. */
 static size_t measure(const network_stream *stream) {
-    compute dry = {arena_over(NULL, 0), 1};
+    compute dry = {arena_over(NULL, 0), stream->threads};
     ptrdiff_t held_at = -1;
     for (size_t i = 0; i < stream->count; i++) {
         const stage_call call = {.stage = i, .rows = stream->most, .repeat = stream->repeat, .held_at = &held_at};
@@ -54,7 +58,7 @@ static size_t measure(const network_stream *stream) {
     return dry.scratch.peak;
 }
 
-vocode_status network_stream_new(const network *net, size_t most, size_t repeat, network_stream **out,
+vocode_status network_stream_new(const network *net, size_t most, size_t repeat, int threads, network_stream **out,
                                  vocode_error *error) {
     const network_stages *kind = net->type->stages;
     size_t count = kind->count(net), total = total_reach(net, kind);
@@ -66,6 +70,7 @@ vocode_status network_stream_new(const network *net, size_t most, size_t repeat,
     stream->count = count;
     stream->most = most;
     stream->repeat = repeat;
+    stream->threads = threads;
     bool good = row_queue_new(&stream->out, net->outputs, most + total, 0);
     for (size_t i = 0; good && i < count; i++) good = new_stage(stream, i);
     if (!good) {
@@ -82,6 +87,7 @@ void network_stream_free(network_stream *stream) {
     for (size_t i = 0; i < stream->count; i++) {
         row_queue_free(&stream->stages[i].in);
         aligned_free(stream->stages[i].held);
+        aligned_free(stream->stages[i].kept);
     }
     row_queue_free(&stream->out);
     free(stream);
@@ -103,17 +109,35 @@ ptrdiff_t network_stream_wants(const network_stream *stream) {
     return oldest;
 }
 
-static void take(network_stream *stream, const real *x, size_t ldx, size_t rows, const row_queue *cond) {
-    row_queue *in = &stream->stages[0].in;
-    size_t inputs = stream->net->inputs, conditioning = in->width - inputs;
-    ptrdiff_t position = row_queue_end(in);
-    real *to = row_queue_push(in, rows);
-    for (size_t t = 0; t < rows; t++, to += in->width) {
-        if (inputs) memcpy(to, x + t * ldx, inputs * sizeof *to);
+typedef struct taking {
+    const network_stream *stream;
+    const real *x;
+    const row_queue *cond;
+    size_t ldx;
+    ptrdiff_t position; /* of the first row */
+    real *to;
+} taking;
+
+/* Rows of the first stage: x and, where it joins them, conditioning. */
+static void take_rows(void *context, size_t first, size_t count) {
+    const taking *job = context;
+    size_t width = job->stream->stages[0].in.width, inputs = job->stream->net->inputs, conditioning = width - inputs;
+    real *to = job->to + first * width;
+    for (size_t t = first; t < first + count; t++, to += width) {
+        if (inputs) memcpy(to, job->x + t * job->ldx, inputs * sizeof *to);
         if (!conditioning) continue;
-        const real *from = row_queue_at(cond, (position + (ptrdiff_t)t) / (ptrdiff_t)stream->repeat);
+        const real *from = row_queue_at(job->cond, (job->position + (ptrdiff_t)t) / (ptrdiff_t)job->stream->repeat);
         memcpy(to + inputs, from, conditioning * sizeof *to);
     }
+}
+
+enum { COST_OF_COPY = 10 }; /* multiply-adds of the same time */
+
+static void take(network_stream *stream, const compute *run, const real *x, size_t ldx, size_t rows,
+                 const row_queue *cond) {
+    row_queue *in = &stream->stages[0].in;
+    taking job = {stream, x, cond, ldx, row_queue_end(in), row_queue_push(in, rows)};
+    run_parts(run, rows, in->width * COST_OF_COPY, take_rows, &job);
 }
 
 /* Marks the input of a stage as ended; past the last stage there is nothing to mark. */
@@ -143,7 +167,8 @@ static bool run_stage(network_stream *stream, compute *run, size_t i, const row_
                                  .position = self->done,
                                  .repeat = stream->repeat,
                                  .held = self->held,
-                                 .held_at = &self->held_at};
+                                 .held_at = &self->held_at,
+                                 .kept = self->kept};
         stream->kind->run(stream->net, run, &call);
         self->done += (ptrdiff_t)rows;
         row_queue_drop(&self->in, self->done - (ptrdiff_t)self->reach);
@@ -154,7 +179,7 @@ static bool run_stage(network_stream *stream, compute *run, size_t i, const row_
 
 void network_stream_push(network_stream *stream, compute *run, const real *x, size_t ldx, size_t rows,
                          const row_queue *cond, bool last) {
-    take(stream, x, ldx, rows, cond);
+    take(stream, run, x, ldx, rows, cond);
     if (last) end_input(stream, 0);
     for (bool more = true; more;) {
         more = false;

@@ -20,6 +20,8 @@ typedef struct stage_call {
     size_t repeat;         /* rows that one row of conditioning serves */
     real *held;            /* [held_width]: the stage's product of the conditioning row held_at, from the call before */
     ptrdiff_t *held_at;
+    real
+        *kept; /* [the stage's kept]: what it carries from call to call, zero at first; NULL where it carries nothing */
 } stage_call;
 
 /* How a network is cut; network_class.stages. */
@@ -28,15 +30,16 @@ typedef struct network_stages {
     size_t (*reach)(const network *net, size_t stage);
     size_t (*width)(const network *net, size_t stage); /* of the rows that it takes; at count: the outputs */
     size_t held_width; /* of stage_call.held in multiples of the next stage's width; 0: no stage uses it */
-    bool joins;        /* stage 0 takes [x, cond] side by side instead of x */
+    size_t (*kept)(const network *net, size_t stage); /* reals of stage_call.kept; NULL: none */
+    bool joins;                                       /* stage 0 takes [x, cond] side by side instead of x */
     /* Takes scratch; while measuring it only counts. */
     void (*run)(const network *net, compute *run, const stage_call *call);
 } network_stages;
 
 typedef struct network_stream network_stream;
 
-/* most: rows of a push. repeat: rows that one row of conditioning serves. */
-vocode_status network_stream_new(const network *net, size_t most, size_t repeat, network_stream **out,
+/* most: rows of a push. repeat: rows that one row of conditioning serves. threads: the most that a push may have. */
+vocode_status network_stream_new(const network *net, size_t most, size_t repeat, int threads, network_stream **out,
                                  vocode_error *error);
 void network_stream_free(network_stream *stream); /* NULL is fine */
 

@@ -10,6 +10,7 @@ vocode_status weight_build(weight *w, param_set *set, const char *prefix, const 
                   .inputs = options->inputs,
                   .taps = options->taps,
                   .group = options->group ? options->group : options->outputs,
+                  .pairs = options->pairs && options->taps == 3,
                   .set = set,
                   .scale = options->scale};
     if (options->style == WEIGHT_NORMED) {
@@ -64,10 +65,11 @@ const real *weight_panels(const weight *w, size_t first) {
 
 static bool take_memory(weight *w) {
     size_t outputs = weight_panel_step(w) / (w->inputs ? w->inputs : 1), count;
-    if (!w->panels && !__builtin_mul_overflow(outputs, w->inputs * w->taps, &count))
-        w->panels = aligned_new(count, sizeof(real));
+    size_t matrices = w->taps + (w->pairs ? 2 : 0);
+    if (!w->panels && !__builtin_mul_overflow(outputs, w->inputs * matrices, &count))
+        w->panels = memory_pool_take(&w->set->packed, count, sizeof(real));
     if (!w->packed && !w->set->fixed)
-        w->packed = aligned_new((w->plain ? w->plain : w->direction)->count, sizeof(real));
+        w->packed = memory_pool_take(&w->set->packed, (w->plain ? w->plain : w->direction)->count, sizeof(real));
     return w->panels && (w->packed || w->set->fixed);
 }
 
@@ -87,6 +89,22 @@ static void fill_panel(const weight *w, size_t first, size_t count, real *panel)
         }
 }
 
+/* The same for the two matrices of pairs. */
+static void fill_pairs(const weight *w, size_t first, size_t count, real *panel) {
+    const real *value = (w->plain ? w->plain : w->direction)->value + first * 3 * w->inputs;
+    size_t width = kernels()->panel, step = weight_panel_step(w);
+    for (size_t o = 0; o < count; o++) {
+        double half = row_scale(w, first + o) / 2;
+        const real *from = value + o * 3 * w->inputs;
+        real *to = panel + 3 * step + o;
+        for (size_t i = 0; i < w->inputs; i++, from += 3, to += width) {
+            double ends = (double)from[0] + (double)from[2], middle = (double)from[1];
+            to[0] = (real)(half * (ends + middle));
+            to[step] = (real)(half * (ends - middle));
+        }
+    }
+}
+
 void weight_prepare(weight *w) {
     if (!take_memory(w)) {
         w->set->failed = true;
@@ -96,8 +114,10 @@ void weight_prepare(weight *w) {
     for (size_t start = 0; start < w->outputs; start += w->group) {
         size_t past = start + smaller(w->group, w->outputs - start);
         real *panel = w->panels + start / w->group * panels_size(w->group, w->inputs);
-        for (size_t o = start; o < past; o += width, panel += width * w->inputs)
+        for (size_t o = start; o < past; o += width, panel += width * w->inputs) {
             fill_panel(w, o, smaller(width, past - o), panel);
+            if (w->pairs) fill_pairs(w, o, smaller(width, past - o), panel);
+        }
     }
     if (w->set->fixed) param_rest(w->plain ? w->plain : w->direction);
 }
@@ -156,10 +176,4 @@ void weight_backward(const weight *w, const compute *run, size_t first, size_t c
                      real *grads) {
     if (grads)
         run_tasks(run, tiles_of(count, OUTPUTS_A_TASK), unpack_rows, &(unpacking){w, first, count, dpacked, grads});
-}
-
-void weight_free(weight *w) {
-    aligned_free(w->panels);
-    aligned_free(w->packed);
-    w->panels = w->packed = NULL;
 }

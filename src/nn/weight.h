@@ -20,18 +20,21 @@ typedef struct weight_options {
     weight_style style;
     size_t outputs, inputs, taps;
     size_t group; /* outputs that calls take together, where they do not take all; 0: all */
+    bool pairs;   /* 3 taps: pack what winograd.h takes, too */
     bool linear;  /* the stored weight has rank 2, [outputs, inputs] */
     param *scale; /* [outputs] or NULL; registered by the caller, with a plain weight only */
 } weight_options;
 
 typedef struct weight {
     size_t outputs, inputs, taps, group;
+    bool pairs;
     param_set *set;
     param *plain;            /* or */
     param *gain, *direction; /* g and v */
     param *scale;            /* or NULL */
-    real *panels;            /* [taps][groups] panels of [inputs, group], owned */
-    real *packed;            /* [taps, inputs, outputs], owned, or NULL */
+    real *panels;            /* [taps][groups] panels of [inputs, group], in set->packed; with pairs two more after the
+                                taps: (W_0 + W_1 + W_2) / 2 and (W_0 - W_1 + W_2) / 2 */
+    real *packed;            /* [taps, inputs, outputs], in set->packed, or NULL */
 } weight;
 
 /* Registers the parameters under prefix (such as "WN.0.start."). set must outlive w. */
@@ -57,7 +60,5 @@ size_t weight_panel_step(const weight *w);
 /* dpacked [taps, inputs, count] is the gradient of the packed form's outputs first to first + count; accumulates into
  * the parameters' gradients. */
 void weight_backward(const weight *w, const compute *run, size_t first, size_t count, const real *dpacked, real *grads);
-
-void weight_free(weight *w);
 
 #endif

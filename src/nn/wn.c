@@ -163,7 +163,7 @@ static vocode_status build_layers(wn *self, const wn_options *options, param_set
                                   vocode_error *error) {
     size_t c = options->channels;
     char name[PARAM_NAME_SIZE];
-    conv1d_options gated = {.inputs = c, .outputs = 2 * c, .taps = options->kernel},
+    conv1d_options gated = {.inputs = c, .outputs = 2 * c, .taps = options->kernel, .pairs = true},
                    skip = {.inputs = c, .outputs = 2 * c};
     gated.style = skip.style = options->weight_norm ? WEIGHT_NORMED : WEIGHT_PLAIN;
     for (size_t i = 0; i < options->layers; i++) {

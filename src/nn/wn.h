@@ -18,4 +18,8 @@ typedef struct wn {
 
 extern const struct network_stages wn_stages; /* wn_stream.c */
 
+/* Layer stage - 1 by pairs of rows (winograd.h), where its convolution has 3 taps: wn_pairs.c. Takes scratch. */
+struct stage_call;
+void wn_run_pairs(const wn *self, compute *run, const struct stage_call *call);
+
 #endif

@@ -102,7 +102,8 @@ static bool open_queues(vocode_stream *self) {
 
 static vocode_status open_chain(vocode_stream *self, vocode_error *error) {
     const vocode_model *model = self->model;
-    const stream_setting part = {self->most * columns_per_frame(model), model->columns_per_cond, &self->cond};
+    const stream_setting part = {self->most * columns_per_frame(model), block_threads(self->options.threads),
+                                 model->columns_per_cond, &self->cond};
     if (!open_queues(self)) return failed(error, VOCODE_MEMORY, "cannot allocate a stream");
     TRY(flow_stream_new(model->chain, &part, &self->chain, error));
     size_t scratch = self->chain->scratch ? self->chain->scratch : 1;
@@ -208,16 +209,30 @@ static vocode_status take_mel(vocode_stream *self, const float *mel, size_t fram
     return outlet_mel(self->end, rows, frames, self->error);
 }
 
+enum { COST_OF_NOISE = 50 }; /* multiply-adds of the same time */
+
+typedef struct noise_job {
+    const vocode_stream *stream;
+    real *z;
+} noise_job;
+
+static void draw_noise(void *context, size_t first, size_t count) {
+    const noise_job *job = context;
+    const vocode_stream *self = job->stream;
+    size_t channels = self->model->latent_channels;
+    kernels()->normals(count, channels, self->options.seed, self->columns + first, self->sigma,
+                       job->z + first * channels);
+}
+
 /* Columns [columns, columns + count) of the latent into z, which is zero. */
 static void take_latent(const vocode_stream *self, size_t count, real *z) {
     size_t channels = self->model->latent_channels, all = self->options.noise_columns;
     const float *noise = self->options.noise;
-    if (!noise) {
-        if (self->sigma > 0) rng_fill_normal(z, count, channels, self->options.seed, self->columns, self->sigma);
-        return; /* else zero as it is */
-    }
-    for (size_t t = 0; t < count; t++)
+    for (size_t t = 0; noise && t < count; t++)
         for (size_t c = 0; c < channels; c++) z[t * channels + c] = (real)noise[c * all + self->columns + t];
+    if (noise || !(self->sigma > 0)) return;
+    const compute run = {arena_over(z, 0), block_threads(self->options.threads)};
+    run_parts(&run, count, channels * COST_OF_NOISE, draw_noise, &(noise_job){self, z});
 }
 
 static vocode_status push_tile(vocode_stream *self, const float *mel, size_t frames) {

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/rng.h"
 #include "kernels/compute.h"
 #include "kernels/convolve.h"
 #include "kernels/helpers.h"
@@ -196,6 +197,48 @@ static void affine_rows(void **state) {
     }
 }
 
+static void sums_of_rows(void **state) {
+    (void)state;
+    enum { COUNT = 37 };
+    for (const kernel_table *const *level = kernel_levels(); *level; level++) {
+        real *a = noise(COUNT, 1), *b = noise(COUNT, 2), *sum = noise(COUNT, 3), *start = copy_of(sum, COUNT);
+        real *even = copy_of(a, COUNT);
+        (*level)->sum_scaled(COUNT, a, b, -3, sum);
+        for (size_t i = 0; i < COUNT; i++)
+            assert_true(fabs((double)sum[i] - ((double)a[i] - 3 * (double)b[i])) < TOLERANCE * 4);
+        for (int add = 0; add < 2; add++) {
+            memcpy(sum, start, COUNT * sizeof *sum);
+            memcpy(even, a, COUNT * sizeof *even);
+            (*level)->even_odd(COUNT, add, even, b, sum);
+            for (size_t i = 0; i < COUNT; i++) {
+                double wanted = (double)a[i] + (double)b[i] + (add ? (double)start[i] : 0);
+                assert_true(fabs((double)sum[i] - wanted) < TOLERANCE * 4);
+                assert_true(fabs((double)even[i] - ((double)a[i] - (double)b[i])) < TOLERANCE * 2);
+            }
+        }
+        free(a), free(b), free(sum), free(start), free(even);
+    }
+}
+
+/* Vector levels have their own elementary functions; positions, seeds and shapes mean the same. */
+static void normals_of_positions(void **state) {
+    (void)state;
+    enum { COLUMNS = 301, CHANNELS = 13 };
+    const uint64_t seed = 0x123456789abcdefu, first = 0xfffffff0u;
+    real *wanted = noise(COLUMNS * CHANNELS, 1), *found = noise(COLUMNS * CHANNELS, 2);
+    rng_fill_normal(wanted, COLUMNS, CHANNELS, seed, first, 0.75);
+    for (const kernel_table *const *level = kernel_levels(); *level; level++) {
+        (*level)->normals(COLUMNS, CHANNELS, seed, first, 0.75, found);
+        for (size_t i = 0; i < COLUMNS * CHANNELS; i++)
+            assert_true(fabs((double)found[i] - (double)wanted[i]) <= 1.2e-7 * fabs((double)wanted[i]) + 1e-9);
+        (*level)->normals(COLUMNS - 100, CHANNELS, seed, first + 100, 0.75, found); /* the same in another cut */
+        for (size_t i = 0; i < (COLUMNS - 100) * CHANNELS; i++)
+            assert_true(fabs((double)found[i] - (double)wanted[100 * CHANNELS + i]) <=
+                        1.2e-7 * fabs((double)wanted[100 * CHANNELS + i]) + 1e-9);
+    }
+    free(wanted), free(found);
+}
+
 enum { BATCH = 2, FRAMES = 600, INPUTS = 140, OUTPUTS = 270, TAPS = 3 }; /* more than a tile each way */
 
 /* Runs the parallel forms with that many threads; what[] lists the results, each of its own size. */
@@ -326,6 +369,8 @@ int main(void) {
         cmocka_unit_test(layer_norms),
         cmocka_unit_test(depthwise_convolutions),
         cmocka_unit_test(affine_rows),
+        cmocka_unit_test(sums_of_rows),
+        cmocka_unit_test(normals_of_positions),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(convolution_across_tiles),
         cmocka_unit_test(rows_repeat_and_fold),

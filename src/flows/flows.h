@@ -11,20 +11,22 @@
 #include "io/config.h"
 
 /* X(name, number of options, summary, paper) */
-#define FLOW_KIND_LIST(X)                                                                                        \
-    X(squeeze, 1, "folds factor frames into one, side by side in the channels",                                  \
-      "Dinh, Sohl-Dickstein, Bengio 2017, section 3.6; Prenger, Valle, Catanzaro 2018, section 2")               \
-    X(permute, 2, "changes the order of the channels",                                                           \
-      "Dinh, Krueger, Bengio 2015, section 3.3; Kingma, Dhariwal 2018")                                          \
-    X(inv1x1, 2, "one invertible matrix over the channels of every frame",                                       \
-      "Kingma, Dhariwal 2018, section 3.2, eq. 9")                                                               \
-    X(actnorm, 0, "one scale and shift a channel, set by the first batch", "Kingma, Dhariwal 2018, section 3.1") \
-    X(coupling, 10, "one half scales and shifts the other through a network",                                    \
-      "Dinh, Sohl-Dickstein, Bengio 2017, eq. 4 to 8; Prenger, Valle, Catanzaro 2018, eq. 4 to 9")               \
-    X(mdct, 1, "the orthonormal lapped transform: samples to columns of coefficients",                           \
-      "Princen, Johnson, Bradley 1987, eq. 1 to 3")                                                              \
-    X(scale, 5, "divides by a standard deviation that a network finds from the conditioning",                    \
-      "Dinh, Krueger, Bengio 2015, section 3.3, with the scale made a function as in Prenger et al. 2018, eq. 4")
+#define FLOW_KIND_LIST(X)                                                                                         \
+    X(squeeze, 1, "folds factor frames into one, side by side in the channels",                                   \
+      "Dinh, Sohl-Dickstein, Bengio 2017, section 3.6; Prenger, Valle, Catanzaro 2018, section 2")                \
+    X(permute, 2, "changes the order of the channels",                                                            \
+      "Dinh, Krueger, Bengio 2015, section 3.3; Kingma, Dhariwal 2018")                                           \
+    X(inv1x1, 2, "one invertible matrix over the channels of every frame",                                        \
+      "Kingma, Dhariwal 2018, section 3.2, eq. 9")                                                                \
+    X(actnorm, 0, "one scale and shift a channel, set by the first batch", "Kingma, Dhariwal 2018, section 3.1")  \
+    X(coupling, 10, "one half scales and shifts the other through a network",                                     \
+      "Dinh, Sohl-Dickstein, Bengio 2017, eq. 4 to 8; Prenger, Valle, Catanzaro 2018, eq. 4 to 9")                \
+    X(mdct, 1, "the orthonormal lapped transform: samples to columns of coefficients",                            \
+      "Princen, Johnson, Bradley 1987, eq. 1 to 3")                                                               \
+    X(scale, 5, "divides by a standard deviation that a network finds from the conditioning",                     \
+      "Dinh, Krueger, Bengio 2015, section 3.3, with the scale made a function as in Prenger et al. 2018, eq. 4") \
+    X(field, 9, "rows carried along the velocities that a network finds, in a few steps",                         \
+      "Lipman et al. 2023, eq. 1 and 9; Salimans, Ho 2022, appendix D; Behrmann et al. 2019, algorithm 1")
 
 typedef struct squeeze_options {
     size_t factor;
@@ -68,6 +70,17 @@ typedef struct scale_options {
     size_t blocks, channels, expansion, kernel; /* of the ConvNeXt network */
     double offset;                              /* added to the network's output: the log-scale that it starts from */
 } scale_options;
+
+typedef enum field_solver { FIELD_EULER, FIELD_MIDPOINT } field_solver;
+
+typedef struct field_options {
+    size_t blocks, channels, expansion, kernel; /* of the ConvNeXt network */
+    size_t features;                            /* of the time's embedding, even */
+    size_t steps;                               /* of the solver */
+    int solver;                                 /* field_solver */
+    size_t terms; /* of the series that estimates the log-determinant; 0: it is found exactly, for small data */
+    size_t seed;  /* of the signs that it is estimated with */
+} field_options;
 
 /* The tables of keys end in a row without a name. */
 #define FLOW_BUILDER(name, options, summary, paper)                                                              \

@@ -19,6 +19,7 @@ typedef struct stream_setting {
     int threads;           /* the most that a push may have */
     size_t repeat;         /* latent rows that one row of conditioning serves */
     const row_queue *cond; /* conditioning by position, filled by the owner ahead of each push; NULL without */
+    size_t steps;          /* of continuous flows; 0: their own number */
 } stream_setting;
 
 typedef struct flow_stream flow_stream;

@@ -16,6 +16,8 @@ typedef struct affine_view {
 affine_view coupling_view(const flow *of);
 affine_view scale_view(const flow *of);
 
+const network *field_network(const flow *of);
+
 const flow_parts *sequence_parts(const flow *of);
 const flow_parts *multiscale_levels(const flow *of);
 const size_t *multiscale_early(const flow *of); /* channels that leave after each level */
@@ -24,6 +26,7 @@ const mdct *mdct_flow_transform(const flow *of);
 /* flow_class.stream of each. */
 typedef vocode_status flow_stream_builder(const flow *of, const stream_setting *setting, flow_stream **out,
                                           vocode_error *error);
-flow_stream_builder sequence_stream_new, multiscale_stream_new, mdct_stream_new, coupling_stream_new, scale_stream_new;
+flow_stream_builder sequence_stream_new, multiscale_stream_new, mdct_stream_new, coupling_stream_new, scale_stream_new,
+    field_stream_new;
 
 #endif

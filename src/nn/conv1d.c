@@ -32,6 +32,7 @@ vocode_status conv1d_build(conv1d *layer, param_set *set, const char *prefix, co
                                   .group = options->group,
                                   .pairs = options->pairs,
                                   .linear = options->linear,
+                                  .transposing = options->transposing,
                                   .scale = options->scale};
     TRY(weight_build(&layer->w, set, prefix, &shape, error));
     if (options->style == WEIGHT_PLAIN) TRY(build_bias(layer, set, prefix, options, error));

@@ -22,7 +22,8 @@ typedef struct conv1d_options {
     bool pairs;  /* 3 taps: winograd.h may be used */
     bool linear; /* the stored weight has rank 2 (PyTorch's Linear) */
     bool no_bias;
-    param *scale; /* [outputs], registered before: y is multiplied by it. NULL: not. Plain weights only. */
+    bool transposing; /* backward for x runs even where the parameters are fixed */
+    param *scale;     /* [outputs], registered before: y is multiplied by it. NULL: not. Plain weights only. */
 } conv1d_options;
 
 /* Registers in the order of PyTorch's state dict: weight, bias, or bias, weight_g, weight_v. On failure call

@@ -6,6 +6,7 @@
 #include "nn/conv1d.h"
 #include "nn/depthwise.h"
 #include "nn/layer_norm.h"
+#include "nn/modulation.h"
 #include "nn/network.h"
 
 typedef struct convnext_block {
@@ -19,6 +20,8 @@ typedef struct convnext {
     network base;
     size_t blocks, dim, wide; /* wide = expansion dim */
     conv1d enter, exit;
+    bool timed;
+    modulation time; /* where timed */
     convnext_block block[];
 } convnext;
 

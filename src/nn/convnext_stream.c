@@ -36,6 +36,8 @@ static void block_rows(void *context, const compute *run, size_t first, size_t c
     real *normed = job->normed + first * d, *wide = job->wide + first * w, *out = job->call->out + first * d;
     depthwise_window(&job->block->depth, run, count, in, normed);
     layer_norm_forward(&job->block->norm, run, count, normed, normed);
+    if (job->self->timed)
+        modulate_rows(&job->self->time, run, 1, count, job->call->stage - 1, job->call->factors, normed, normed);
     conv1d_window(&job->block->up, run, count, normed, d, 0, 0, false, wide, w);
     run_gelu(run, count * w, wide, wide);
     run_copy(run, count * d, in, out);

@@ -2,7 +2,8 @@
  *
  * x [batch, frames, inputs] and cond [batch, cond_frames, conditioning] give y [batch, frames, outputs], where
  * cond_frames is frames, or divides it: then each column of conditioning serves frames / cond_frames rows in turn.
- * inputs may be 0 (x NULL): a function of the conditioning alone.
+ * inputs may be 0 (x NULL): a function of the conditioning alone. A network may know a time besides, one a batch
+ * element, through factors that are the same for all of its rows (nn/modulation.h).
  *
  * Memory: every call takes scratch from run->scratch and gives it back. With a tape, forward takes what backward needs
  * from the tape arena and leaves it there; backward, given an arena that starts at the same place, makes the same takes
@@ -19,6 +20,7 @@ typedef struct network_input {
     size_t batch, frames, cond_frames;
     const real *x;    /* [batch, frames, inputs] */
     const real *cond; /* [batch, cond_frames, conditioning] */
+    const real *t;    /* [batch] in [0, 1], where the network knows a time */
 } network_input;
 
 typedef struct network_class {
@@ -36,6 +38,9 @@ typedef struct network_class {
     /* Frames that y[t] sees on either side of t. */
     size_t (*reach)(const network *net);
     void (*destroy)(network *net);
+    /* Of networks that know a time: reals of its factors, and making them. Takes scratch. NULL: it knows none. */
+    size_t (*factors)(const network *net);
+    void (*modulate)(const network *net, compute *run, real t, real *factors);
     const struct network_stages *stages; /* how it runs as rows come: nn/stream.h */
 } network_class;
 

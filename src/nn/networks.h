@@ -29,10 +29,13 @@ vocode_status squeeze_wn_build(const squeeze_wn_options *options, param_set *set
                                vocode_error *error);
 
 /* A stack of ConvNeXt blocks (Liu et al. 2022; 1-d as in Vocos, Siuzdak 2023): enter convolution of 3 taps over
- * [x, cond], blocks (depthwise, layer norm, 1x1 up, GELU, 1x1 down, scaled residual), exit 1x1 (starts at zero). */
+ * [x, cond], blocks (depthwise, layer norm, 1x1 up, GELU, 1x1 down, scaled residual), exit 1x1 (starts at zero). With
+ * features it knows a time, which scales and shifts what the layer norms give. */
 typedef struct convnext_options {
     size_t inputs, outputs, conditioning;
     size_t blocks, dim, expansion, kernel;
+    size_t features;  /* of the time's embedding, even; 0: no time */
+    bool transposing; /* backward for x and cond runs even where the parameters are fixed */
 } convnext_options;
 vocode_status convnext_build(const convnext_options *options, param_set *set, const char *prefix, network **out,
                              vocode_error *error);

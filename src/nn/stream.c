@@ -21,6 +21,7 @@ struct network_stream {
     const network_stages *kind;
     size_t count, most, repeat, scratch;
     int threads;
+    const real *factors;
     row_queue out;
     stage stages[];
 };
@@ -91,6 +92,10 @@ void network_stream_free(network_stream *stream) {
     }
     row_queue_free(&stream->out);
     free(stream);
+}
+
+void network_stream_set_time(network_stream *stream, const real *factors) {
+    stream->factors = factors;
 }
 
 size_t network_stream_scratch(const network_stream *stream) {
@@ -168,7 +173,8 @@ static bool run_stage(network_stream *stream, compute *run, size_t i, const row_
                                  .repeat = stream->repeat,
                                  .held = self->held,
                                  .held_at = &self->held_at,
-                                 .kept = self->kept};
+                                 .kept = self->kept,
+                                 .factors = stream->factors};
         stream->kind->run(stream->net, run, &call);
         self->done += (ptrdiff_t)rows;
         row_queue_drop(&self->in, self->done - (ptrdiff_t)self->reach);

@@ -22,6 +22,7 @@ typedef struct stage_call {
     ptrdiff_t *held_at;
     real
         *kept; /* [the stage's kept]: what it carries from call to call, zero at first; NULL where it carries nothing */
+    const real *factors; /* of the stream's time; NULL where the network knows none */
 } stage_call;
 
 /* How a network is cut; network_class.stages. */
@@ -42,6 +43,10 @@ typedef struct network_stream network_stream;
 vocode_status network_stream_new(const network *net, size_t most, size_t repeat, int threads, network_stream **out,
                                  vocode_error *error);
 void network_stream_free(network_stream *stream); /* NULL is fine */
+
+/* The factors of the time at which a network that knows one runs (network_class.modulate), borrowed; before the first
+ * push. */
+void network_stream_set_time(network_stream *stream, const real *factors);
 
 /* Bytes of scratch that a push takes. */
 size_t network_stream_scratch(const network_stream *stream);

@@ -11,6 +11,7 @@ vocode_status weight_build(weight *w, param_set *set, const char *prefix, const 
                   .taps = options->taps,
                   .group = options->group ? options->group : options->outputs,
                   .pairs = options->pairs && options->taps == 3,
+                  .transposing = options->transposing,
                   .set = set,
                   .scale = options->scale};
     if (options->style == WEIGHT_NORMED) {
@@ -63,14 +64,19 @@ const real *weight_panels(const weight *w, size_t first) {
     return w->panels + first / w->group * panels_size(w->group, w->inputs) + first % w->group * w->inputs;
 }
 
+/* Whether products with the transposed weight will be asked for. */
+static bool needs_packed(const weight *w) {
+    return w->transposing || !w->set->fixed;
+}
+
 static bool take_memory(weight *w) {
     size_t outputs = weight_panel_step(w) / (w->inputs ? w->inputs : 1), count;
     size_t matrices = w->taps + (w->pairs ? 2 : 0);
     if (!w->panels && !__builtin_mul_overflow(outputs, w->inputs * matrices, &count))
         w->panels = memory_pool_take(&w->set->packed, count, sizeof(real));
-    if (!w->packed && !w->set->fixed)
+    if (!w->packed && needs_packed(w))
         w->packed = memory_pool_take(&w->set->packed, (w->plain ? w->plain : w->direction)->count, sizeof(real));
-    return w->panels && (w->packed || w->set->fixed);
+    return w->panels && (w->packed || !needs_packed(w));
 }
 
 /* The columns of outputs [first, first + count), at most a panel of them, to panels (one of tap 0's) and, where it is

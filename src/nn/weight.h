@@ -19,15 +19,17 @@ typedef enum weight_style {
 typedef struct weight_options {
     weight_style style;
     size_t outputs, inputs, taps;
-    size_t group; /* outputs that calls take together, where they do not take all; 0: all */
-    bool pairs;   /* 3 taps: pack what winograd.h takes, too */
-    bool linear;  /* the stored weight has rank 2, [outputs, inputs] */
-    param *scale; /* [outputs] or NULL; registered by the caller, with a plain weight only */
+    size_t group;     /* outputs that calls take together, where they do not take all; 0: all */
+    bool pairs;       /* 3 taps: pack what winograd.h takes, too */
+    bool linear;      /* the stored weight has rank 2, [outputs, inputs] */
+    bool transposing; /* packed exists even where the parameters are fixed */
+    param *scale;     /* [outputs] or NULL; registered by the caller, with a plain weight only */
 } weight_options;
 
 typedef struct weight {
     size_t outputs, inputs, taps, group;
     bool pairs;
+    bool transposing;
     param_set *set;
     param *plain;            /* or */
     param *gain, *direction; /* g and v */

@@ -102,8 +102,10 @@ static bool open_queues(vocode_stream *self) {
 
 static vocode_status open_chain(vocode_stream *self, vocode_error *error) {
     const vocode_model *model = self->model;
-    const stream_setting part = {self->most * columns_per_frame(model), block_threads(self->options.threads),
-                                 model->columns_per_cond, &self->cond};
+    const stream_setting part = {.most = self->most * columns_per_frame(model),
+                                 .threads = block_threads(self->options.threads),
+                                 .repeat = model->columns_per_cond,
+                                 .cond = &self->cond};
     if (!open_queues(self)) return failed(error, VOCODE_MEMORY, "cannot allocate a stream");
     TRY(flow_stream_new(model->chain, &part, &self->chain, error));
     size_t scratch = self->chain->scratch ? self->chain->scratch : 1;

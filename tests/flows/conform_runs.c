@@ -50,6 +50,7 @@ void conform_allocations(const subject *s) {
     bool works = allocations_counted();
     for (int use = 0; use < FLOW_USES; use++) {
         if (use == FLOW_REBUILD && !(s->chain->traits & FLOW_REINVERTIBLE)) continue;
+        if (use == FLOW_TRAIN && !subject_trains(s)) continue;
         size_t taken = 0;
         for (int pass = 0; pass < 2; pass++) { /* the first call of a BLAS or thread team takes memory for good */
             subject_run r;
@@ -147,31 +148,31 @@ static void check_latent_shapes(const subject *s) {
 void conform_shapes(const subject *s) {
     subject_run r;
     check_latent_shapes(s);
-    subject_start(s, FLOW_TRAIN, &r);
+    subject_start(s, FLOW_FORWARD, &r);
     r.run.shape.channels++;
     refused(s, "a channel too many", &r);
-    subject_start(s, FLOW_TRAIN, &r);
+    subject_start(s, FLOW_FORWARD, &r);
     r.run.shape.frames = 0;
     refused(s, "no frames", &r);
-    subject_start(s, FLOW_TRAIN, &r);
+    subject_start(s, FLOW_FORWARD, &r);
     r.run.shape.batch = 0;
     refused(s, "an empty batch", &r);
     if (s->chain->fold > 1) {
-        subject_start(s, FLOW_TRAIN, &r);
+        subject_start(s, FLOW_FORWARD, &r);
         r.run.shape.frames++;
         refused(s, "a frame too many", &r);
     }
     if (!s->what->cond_channels) return;
-    subject_start(s, FLOW_TRAIN, &r);
+    subject_start(s, FLOW_FORWARD, &r);
     r.run.cond_channels++;
     refused(s, "a channel of conditioning too many", &r);
-    subject_start(s, FLOW_TRAIN, &r);
+    subject_start(s, FLOW_FORWARD, &r);
     r.run.cond = NULL;
     refused(s, "no conditioning", &r);
-    subject_start(s, FLOW_TRAIN, &r);
+    subject_start(s, FLOW_FORWARD, &r);
     r.run.cond_frames = 0;
     refused(s, "no frames of conditioning", &r);
-    subject_start(s, FLOW_TRAIN, &r);
+    subject_start(s, FLOW_FORWARD, &r);
     r.run.cond_frames = s->shape.frames + 1;
     refused(s, "a frame of conditioning too many", &r);
 }

@@ -79,6 +79,7 @@ subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t
         size_t scratch, tape;
         subject_run r;
         if (use == FLOW_REBUILD && !(s->chain->traits & FLOW_REINVERTIBLE)) continue;
+        if (use == FLOW_TRAIN && !subject_trains(s)) continue;
         subject_start(s, (flow_use)use, &r);
         good(flow_measure(s->chain, &r.run, (flow_use)use, &scratch, &tape), &r.error, what->name);
         assert_true(scratch > 0);
@@ -87,6 +88,10 @@ subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t
         s->tape[use] = fence(tape);
     }
     return s;
+}
+
+bool subject_trains(const subject *s) {
+    return !(s->chain->traits & FLOW_MATCHED);
 }
 
 void subject_free(subject *s) {

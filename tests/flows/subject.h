@@ -3,6 +3,8 @@
 #ifndef TESTS_FLOWS_SUBJECT_H
 #define TESTS_FLOWS_SUBJECT_H
 
+#include <stdbool.h>
+
 #include "flows/flow.h"
 
 typedef struct flow_case {
@@ -41,6 +43,9 @@ typedef struct subject {
 /* units: frames / what->unit. Fails the test where anything cannot be made. */
 subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t seed, int threads);
 void subject_free(subject *s);
+
+/* Whether backward through it is to be had: not where the trait MATCHED says that it is refused. */
+bool subject_trains(const subject *s);
 
 /* A run with its own memory for that use. cond may differ from s->cond; the fences are looked at by subject_check. */
 typedef struct subject_run {

@@ -68,6 +68,8 @@ static void fill(param_set *set) {
     }
 }
 
+static const real times[] = {(real)0.3, (real)0.8};
+
 void subject_open(subject *it, const subject_case *what) {
     vocode_error error = {0};
     *it = (subject){.what = *what, .threads = 1};
@@ -77,6 +79,7 @@ void subject_open(subject *it, const subject_case *what) {
     it->x = numbers(it->x_count, 1);
     it->cond = numbers(it->cond_count, 2);
     it->dy = numbers(it->y_count, 3);
+    it->t = times;
     for (size_t i = 0; what->kind == SUBJECT_TIME && i < it->x_count; i++) it->x[i] = (real)rng_uniform(5, 0, i);
     subject_prepare(it);
 }
@@ -96,7 +99,7 @@ void subject_prepare(subject *it) {
 }
 
 static network_input input_of(const subject *it) {
-    return (network_input){it->what.batch, it->what.frames, it->what.cond_frames, it->x, it->cond};
+    return (network_input){it->what.batch, it->what.frames, it->what.cond_frames, it->x, it->cond, it->t};
 }
 
 static void forward(const subject *it, compute *run, real *y, arena *tape) {

@@ -38,6 +38,7 @@ typedef struct subject {
     time_embedding time;
     size_t x_count, cond_count, y_count;
     real *x, *cond, *dy;
+    const real *t; /* of networks that know a time: one a batch element */
     int threads;
     size_t scratch_used, tape_used; /* bytes that the last run was given */
 } subject;

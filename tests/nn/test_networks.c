@@ -102,6 +102,7 @@ static const subject_case large[] = {
     {"wn", SUBJECT_WN, 2, 400, 200, .wn = {3, 6, 20, 3, 140, 3, true}},
     {"squeeze_wn", SUBJECT_SQUEEZE_WN, 2, 300, 300, .squeeze_wn = {3, 6, 4, 2, 130, 3, true, true}},
     {"convnext", SUBJECT_CONVNEXT, 2, 300, 300, .convnext = {3, 6, 4, 2, 65, 3, 7}},
+    {"convnext, timed", SUBJECT_CONVNEXT, 2, 300, 300, .convnext = {3, 6, 4, 2, 65, 3, 7, .features = 6}},
     {"upsampler", SUBJECT_UPSAMPLER, 1, 600, 1, .upsampler = {5, 96, 24, 8}, .columns = 1800},
     {"upsampler_odd", SUBJECT_UPSAMPLER, 2, 300, 1, .upsampler = {5, 96, 25, 8}, .columns = 900},
 };
@@ -183,8 +184,8 @@ static void impossible_sizes_are_refused(void **state) {
     const wn_options huge = {2, 4, 3, 2, SIZE_MAX / 2, 3, false}, dry = {0, 4, 3, 2, 4, 3, false};
     const squeeze_wn_options even_squeeze = {2, 4, 3, 2, 4, 2, true, true},
                              no_channels = {2, 4, 3, 2, 0, 3, true, true};
-    const convnext_options wide = {2, 4, 3, 2, SIZE_MAX / 2, 3, 7}, empty = {0, 4, 0, 2, 4, 3, 7};
-    const convnext_options even_next = {2, 4, 3, 2, 4, 3, 6};
+    const convnext_options wide = {2, 4, 3, 2, SIZE_MAX / 2, 3, 7, 0, false}, empty = {0, 4, 0, 2, 4, 3, 7, 0, false};
+    const convnext_options even_next = {2, 4, 3, 2, 4, 3, 6, 0, false};
     REFUSES(VOCODE_UNSUPPORTED, wn_build, even, "found 4");
     REFUSES(VOCODE_VALUE, wn_build, none, "found 0");
     REFUSES(VOCODE_VALUE, wn_build, deep, "found 70");

@@ -35,6 +35,7 @@ static const subject_case cases[] = {
     {"convnext, conditioning alone", SUBJECT_CONVNEXT, 2, 5, 5, .convnext = {0, 4, 3, 1, 4, 2, 3}},
     {"convnext, slow conditioning alone", SUBJECT_CONVNEXT, 2, 6, 2, .convnext = {0, 4, 3, 1, 4, 2, 3}},
     {"convnext, no conditioning", SUBJECT_CONVNEXT, 2, 5, 0, .convnext = {3, 4, 0, 1, 4, 2, 3}},
+    {"convnext, timed", SUBJECT_CONVNEXT, 2, 7, 7, .convnext = {2, 4, 3, 2, 5, 3, 5, .features = 4}},
     {"convnext, no blocks", SUBJECT_CONVNEXT, 1, 4, 4, .convnext = {2, 4, 3, 0, 4, 2, 3}},
     {"upsampler", SUBJECT_UPSAMPLER, 2, 3, 1, .upsampler = {3, 16, 4, 2}, .columns = 6},
     {"upsampler, the whole tail", SUBJECT_UPSAMPLER, 1, 3, 1, .upsampler = {2, 16, 4, 2}, .columns = 12},
@@ -190,6 +191,7 @@ static void batch_elements_are_independent(void **state) {
         for (size_t b = 0; b < cases[i].batch; b++) {
             memcpy(one.x, all.x + b * one.x_count, one.x_count * sizeof *y);
             memcpy(one.cond, all.cond + b * one.cond_count, one.cond_count * sizeof *y);
+            one.t = all.t + b;
             subject_forward(&one, y_alone);
             assert_true(distance(y_alone, y + b * one.y_count, one.y_count) < 1e-13);
         }

@@ -1,17 +1,15 @@
-/* The options of couplings and conditional scales: one table each. */
+/* The options of the flows with networks: one table each. */
 #include "flows/flows.h"
 
 static const char *const network_names[] = {
     [COUPLING_WN] = "wn", [COUPLING_SQUEEZE_WN] = "squeeze_wn", [COUPLING_CONVNEXT] = "convnext", NULL};
 static const char *const scale_names[] = {[COUPLING_EXP] = "exp", [COUPLING_BOUNDED] = "bounded", NULL};
+static const char *const solver_names[] = {[FIELD_EULER] = "euler", [FIELD_MIDPOINT] = "midpoint", NULL};
 static const char *const order_names[] = {
     [COUPLING_SHIFT_FIRST] = "shift_first", [COUPLING_SCALE_FIRST] = "scale_first", NULL};
 
-#define CHOICE(member, names, text)                                                                               \
-    {                                                                                                             \
-        .name = #member, .type = CONFIG_CHOICE, .offset = offsetof(coupling_options, member), .choices = (names), \
-        .doc = (text)                                                                                             \
-    }
+#define CHOICE(owner, member, names, text) \
+    { .name = #member, .type = CONFIG_CHOICE, .offset = offsetof(owner, member), .choices = (names), .doc = (text) }
 #define SIZE(owner, member, fallback, from, to, text)                                                        \
     {                                                                                                        \
         .name = #member, .type = CONFIG_INT, .offset = offsetof(owner, member), .default_value = (fallback), \
@@ -24,9 +22,10 @@ static const char *const order_names[] = {
     }
 
 const config_key coupling_keys[] = {
-    CHOICE(network, network_names, "what finds shift and log-scale: WaveGlow's, SqueezeWave's, ConvNeXt blocks"),
-    CHOICE(scale, scale_names, "the log-scale is the network's output, or that within -2 and 2"),
-    CHOICE(order, order_names, "which half of the network's output is which"),
+    CHOICE(coupling_options, network, network_names,
+           "what finds shift and log-scale: WaveGlow's, SqueezeWave's, ConvNeXt blocks"),
+    CHOICE(coupling_options, scale, scale_names, "the log-scale is the network's output, or that within -2 and 2"),
+    CHOICE(coupling_options, order, order_names, "which half of the network's output is which"),
     SIZE(coupling_options, layers, 4, 1, 1024, "gated layers (wn, squeeze_wn)"),
     SIZE(coupling_options, blocks, 2, 0, 1024, "blocks (convnext)"),
     SIZE(coupling_options, expansion, 3, 1, 64, "hidden channels of a block over its channels (convnext)"),
@@ -49,5 +48,18 @@ const config_key scale_keys[] = {
      .least = -1e3,
      .most = 1e3,
      .doc = "added to the network's output: the log-scale that a fresh model starts from"},
+    {.name = NULL},
+};
+
+const config_key field_keys[] = {
+    SIZE(field_options, blocks, 3, 1, 1024, "ConvNeXt blocks of the network"),
+    SIZE(field_options, channels, 64, 1, 16384, "channels of a block"),
+    SIZE(field_options, expansion, 3, 1, 64, "hidden channels of a block over its channels"),
+    SIZE(field_options, kernel, 7, 1, 255, "taps of a depthwise convolution, odd"),
+    SIZE(field_options, features, 32, 2, 4096, "sines and cosines of the time, even"),
+    SIZE(field_options, steps, 4, 1, 1000, "of the solver"),
+    CHOICE(field_options, solver, solver_names, "one evaluation of the network a step, or two"),
+    SIZE(field_options, terms, 10, 0, 1000, "of the log-determinant's estimate; 0: exact, for small data"),
+    SIZE(field_options, seed, 1, 0, 1e9, "of the signs that the estimate is made with"),
     {.name = NULL},
 };

@@ -1,5 +1,6 @@
 #include "core/arena.h"
 
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,19 +86,26 @@ static pool_block *new_block(const pool_block *newest, size_t least) {
     return block;
 }
 
-void *memory_pool_take(memory_pool *pool, size_t count, size_t width) {
-    size_t bytes = lines_of(count, width);
+/* A new block where the newest has no room. */
+static void *take_piece(memory_pool *pool, size_t bytes) {
     pool_block *block = pool->blocks;
-    if (!bytes) return NULL;
     if (!block || block->size - block->used < bytes) {
         block = new_block(pool->blocks, bytes);
         if (!block) return NULL;
         block->older = pool->blocks;
         pool->blocks = block;
     }
-    void *piece = block->memory + block->used;
     block->used += bytes;
-    return memset(piece, 0, bytes);
+    return block->memory + block->used - bytes;
+}
+
+void *memory_pool_take(memory_pool *pool, size_t count, size_t width) {
+    size_t bytes = lines_of(count, width);
+    if (!bytes) return NULL;
+    for (int idle = 0; !atomic_compare_exchange_weak(&pool->busy, &idle, 1); idle = 0) sched_yield();
+    void *piece = take_piece(pool, bytes);
+    atomic_store(&pool->busy, 0);
+    return piece ? memset(piece, 0, bytes) : NULL;
 }
 
 void memory_pool_free(memory_pool *pool) {

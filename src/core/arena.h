@@ -3,6 +3,7 @@
 #ifndef CORE_ARENA_H
 #define CORE_ARENA_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "core/real.h"
@@ -32,8 +33,10 @@ void *aligned_new(size_t count, size_t width);
 void aligned_free(void *memory);
 
 /* Pieces that live as long as the pool, side by side in large blocks, which the system may back with large pages: fewer
- * faults when they are first touched, fewer misses when they stream by. A zeroed pool is empty. */
+ * faults when they are first touched, fewer misses when they stream by. A zeroed pool is empty. Threads may
+ * take from one pool at once. */
 typedef struct memory_pool {
+    atomic_int busy;           /* 1 while a thread takes */
     struct pool_block *blocks; /* the newest first */
 } memory_pool;
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Pieces of a weight's gradient, [inputs, outputs] of one tap. */
-enum { PIECE_INPUTS = 128, PIECE_OUTPUTS = 256 };
+enum { PIECE_INPUTS = 9 * 14, PIECE_OUTPUTS = 8 * WIDEST_PANEL }; /* whole strips and panels of AVX-512 */
 
 typedef struct job {
     convolution shape;
@@ -142,9 +142,9 @@ static void data_tile(void *context, size_t tile) {
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, true, start, rows, &first, &count, &source)) continue;
-        work->table->gemm_nt(count, shape->inputs, shape->outputs, dy + source * shape->ldy, shape->ldy,
-                             shape->w + tap * shape->tap_step, shape->ldw, i > 0 || work->add, dx + first * work->ld,
-                             work->ld);
+        work->table->gemm_packed(count, shape->inputs, shape->outputs, dy + source * shape->ldy, shape->ldy,
+                                 shape->back + tap * shape->back_step, NULL, i > 0 || work->add, dx + first * work->ld,
+                                 work->ld);
     }
 }
 

@@ -5,7 +5,7 @@
  *
  * x [batch, frames, inputs] and y [batch, frames, outputs] have rows ldx and ldy apart, so that either may be some
  * columns of a wider array; W_j [inputs, outputs] may be some columns of a wider matrix. Forward takes the W_j in
- * panels (kernels.def, pack), the gradients as they are. */
+ * panels (kernels.def, pack), the gradient of x takes panels of their transposes. */
 #ifndef KERNELS_CONVOLVE_H
 #define KERNELS_CONVOLVE_H
 
@@ -18,8 +18,8 @@ typedef struct convolution {
     size_t ldx, ldy;       /* elements from row to row */
     const real *panels;    /* tap j's panels start at panels + j * panel_step */
     size_t panel_step;
-    const real *w; /* for run_convolution_data: tap j's matrix starts at w + j * tap_step, its rows are ldw apart */
-    size_t tap_step, ldw;
+    const real *back; /* for run_convolution_data: tap j's panels of the transpose of W_j, at back + j * back_step */
+    size_t back_step;
 } convolution;
 
 /* y = ..., or y += ... with add. bias [outputs] may be NULL. */

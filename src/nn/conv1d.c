@@ -77,9 +77,8 @@ static convolution shape_of(const conv1d *layer, const conv1d_call *call) {
         .ldy = call->ldy ? call->ldy : outputs,
         .panels = weight_panels(&layer->w, call->first),
         .panel_step = weight_panel_step(&layer->w),
-        .w = part_of(layer->w.packed, call->first),
-        .tap_step = inputs * layer->w.outputs,
-        .ldw = layer->w.outputs,
+        .back = weight_back(&layer->w, call->first),
+        .back_step = weight_back_step(&layer->w),
     };
 }
 
@@ -146,7 +145,12 @@ void conv1d_run_backward(const conv1d *layer, compute *run, const conv1d_call *c
     }
     arena_release(&run->scratch, mark);
     bias_backward(layer, run, call->first, shape.outputs, shape.batch * shape.frames, dy, shape.ldy, grads);
-    if (dx) run_convolution_data(run, &shape, dy, call->add, dx, call->lddx ? call->lddx : shape.inputs);
+    for (size_t done = 0; dx && !measuring(run) && done < shape.outputs;) {
+        const conv1d_call part = group_of(layer, call, done);
+        const convolution group = shape_of(layer, &part);
+        run_convolution_data(run, &group, dy + done, call->add || done > 0, dx, call->lddx ? call->lddx : shape.inputs);
+        done += part.outputs;
+    }
 }
 
 void conv1d_forward(const conv1d *layer, compute *run, size_t batch, size_t frames, const real *x, real *y,

@@ -65,8 +65,21 @@ const real *weight_panels(const weight *w, size_t first) {
 }
 
 /* Whether products with the transposed weight will be asked for. */
-static bool needs_packed(const weight *w) {
+static bool needs_back(const weight *w) {
     return w->transposing || !w->set->fixed;
+}
+
+/* Reals of the panels of one group's transposes. */
+static size_t back_group(const weight *w) {
+    return panels_size(w->inputs, w->group);
+}
+
+size_t weight_back_step(const weight *w) {
+    return w->group ? tiles_of(w->outputs, w->group) * back_group(w) : 0;
+}
+
+const real *weight_back(const weight *w, size_t first) {
+    return w->back && w->group ? w->back + first / w->group * back_group(w) : NULL;
 }
 
 static bool take_memory(weight *w) {
@@ -74,13 +87,27 @@ static bool take_memory(weight *w) {
     size_t matrices = w->taps + (w->pairs ? 2 : 0);
     if (!w->panels && !__builtin_mul_overflow(outputs, w->inputs * matrices, &count))
         w->panels = memory_pool_take(&w->set->packed, count, sizeof(real));
-    if (!w->packed && needs_packed(w))
-        w->packed = memory_pool_take(&w->set->packed, (w->plain ? w->plain : w->direction)->count, sizeof(real));
-    return w->panels && (w->packed || !needs_packed(w));
+    if (!w->back && needs_back(w))
+        w->back = memory_pool_take(&w->set->packed, w->taps * weight_back_step(w), sizeof(real));
+    return w->panels && (w->back || !needs_back(w));
 }
 
-/* The columns of outputs [first, first + count), at most a panel of them, to panels (one of tap 0's) and, where it is
- * there, to packed. Reads count rows of the weight side by side, and writes in order. */
+/* The transposes of outputs [first, past), a group, side by side in panels of inputs. */
+static void fill_back(const weight *w, size_t first, size_t past) {
+    const real *value = (w->plain ? w->plain : w->direction)->value;
+    size_t fan = w->inputs * w->taps, width = kernels()->panel, step = weight_back_step(w), depth = past - first;
+    real *start = w->back + first / w->group * back_group(w);
+    for (size_t o = 0; o < depth; o++) {
+        double scale = row_scale(w, first + o);
+        const real *from = value + (first + o) * fan;
+        for (size_t i = 0; i < w->inputs; i++)
+            for (size_t j = 0; j < w->taps; j++)
+                start[j * step + (i / width * depth + o) * width + i % width] = (real)(scale * (double)*from++);
+    }
+}
+
+/* The columns of outputs [first, first + count), at most a panel of them, to panels (one of tap 0's). Reads count rows
+ * of the weight side by side, and writes in order. */
 static void fill_panel(const weight *w, size_t first, size_t count, real *panel) {
     const real *value = (w->plain ? w->plain : w->direction)->value;
     size_t fan = w->inputs * w->taps, width = kernels()->panel, step = weight_panel_step(w);
@@ -91,7 +118,6 @@ static void fill_panel(const weight *w, size_t first, size_t count, real *panel)
             real *to = panel + j * step + i * width;
             const real *from = value + first * fan + i * w->taps + j;
             for (size_t o = 0; o < count; o++) to[o] = (real)(scale[o] * (double)from[o * fan]);
-            if (w->packed) memcpy(w->packed + (j * w->inputs + i) * w->outputs + first, to, count * sizeof *to);
         }
 }
 
@@ -124,6 +150,7 @@ void weight_prepare(weight *w) {
             fill_panel(w, o, smaller(width, past - o), panel);
             if (w->pairs) fill_pairs(w, o, smaller(width, past - o), panel);
         }
+        if (w->back) fill_back(w, start, past);
     }
     if (w->set->fixed) param_rest(w->plain ? w->plain : w->direction);
 }

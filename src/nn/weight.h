@@ -4,7 +4,7 @@
  * parameters; weight_prepare folds them. A layer scale s [outputs] (Touvron et al. 2021) folds in the same way:
  * w = s v. Tap j of a convolution over time-major rows is the product x [frames, inputs] W_j [inputs, outputs]. Forward
  * passes have the W_j in panels (kernels.def, pack), which start anew with every group of outputs; backward ones have
- * them as they are, in a second copy that exists only where the parameters are not fixed (param_set.fixed). */
+ * panels of their transposes, a group's outputs deep, only where the parameters are not fixed (param_set.fixed). */
 #ifndef NN_WEIGHT_H
 #define NN_WEIGHT_H
 
@@ -36,7 +36,7 @@ typedef struct weight {
     param *scale;            /* or NULL */
     real *panels;            /* [taps][groups] panels of [inputs, group], in set->packed; with pairs two more after the
                                 taps: (W_0 + W_1 + W_2) / 2 and (W_0 - W_1 + W_2) / 2 */
-    real *packed;            /* [taps, inputs, outputs], in set->packed, or NULL */
+    real *back;              /* [taps][groups] panels of [group, inputs], the transposes, in set->packed, or NULL */
 } weight;
 
 /* Registers the parameters under prefix (such as "WN.0.start."). set must outlive w. */
@@ -58,6 +58,12 @@ const real *weight_panels(const weight *w, size_t first);
 
 /* From a tap's panels to the next one's. */
 size_t weight_panel_step(const weight *w);
+
+/* The panels of tap 0 of the transposes for the group that starts at output `first`, and from a tap's to the next
+ * one's.
+ */
+const real *weight_back(const weight *w, size_t first);
+size_t weight_back_step(const weight *w);
 
 /* dpacked [taps, inputs, count] is the gradient of the packed form's outputs first to first + count; accumulates into
  * the parameters' gradients. */

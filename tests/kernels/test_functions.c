@@ -79,6 +79,36 @@ static void run_silu(const kernel_table *level, size_t count, const real *x, rea
     level->silu(count, x, y);
 }
 
+/* Gradients for a gradient of one. */
+static void run_gate_slope(const kernel_table *level, size_t count, const real *x, real *y, bool tanh_half) {
+    real a[2 * BATCH], one[BATCH], da[2 * BATCH];
+    for (size_t i = 0; i < count; i++) {
+        a[i] = tanh_half ? x[i] : 40;
+        a[count + i] = tanh_half ? 40 : x[i];
+        one[i] = 1;
+    }
+    level->gate_backward(1, count, a, one, da);
+    memcpy(y, da + (tanh_half ? 0 : count), count * sizeof *y);
+}
+
+static void run_tanh_slope(const kernel_table *level, size_t count, const real *x, real *y) {
+    run_gate_slope(level, count, x, y, true);
+}
+
+static void run_sigmoid_slope(const kernel_table *level, size_t count, const real *x, real *y) {
+    run_gate_slope(level, count, x, y, false);
+}
+
+static void run_gelu_slope(const kernel_table *level, size_t count, const real *x, real *y) {
+    for (size_t i = 0; i < count; i++) y[i] = 1;
+    level->gelu_backward(count, x, y, y);
+}
+
+static void run_silu_slope(const kernel_table *level, size_t count, const real *x, real *y) {
+    for (size_t i = 0; i < count; i++) y[i] = 1;
+    level->silu_backward(count, x, y, y);
+}
+
 static long double bounded_of(long double x) {
     return 2 * tanhl(x / 2);
 }
@@ -95,12 +125,37 @@ static long double silu_of(long double x) {
     return x * sigmoid_of(x);
 }
 
+static long double tanh_slope_of(long double x) {
+    return 1 / (coshl(x) * coshl(x));
+}
+
+static long double sigmoid_slope_of(long double x) {
+    return 1 / (4 * coshl(x / 2) * coshl(x / 2));
+}
+
+static long double gelu_slope_of(long double x) {
+    long double bell = expl(-x * x / 2) / sqrtl(2 * acosl(-1));
+    return 0.5L * erfcl(-x * sqrtl(0.5L)) + (bell > 0 ? x * bell : 0);
+}
+
+static long double silu_slope_of(long double x) {
+    long double s = sigmoid_of(x), rest = sigmoid_of(-x);
+    return s + (rest > 0 && s > 0 ? x * s * rest : 0);
+}
+
 static const function functions[] = {
-    {"exp", run_exp, expl, relative, 1.1e-7},         {"2 tanh(x / 2)", run_bounded, bounded_of, absolute, 2.9e-7},
-    {"tanh", run_tanh, tanhl, absolute, 1.45e-7},     {"sigmoid", run_sigmoid, sigmoid_of, absolute, 1.1e-7},
-    {"gelu", run_gelu, gelu_of, to_argument, 1.1e-7}, {"silu", run_silu, silu_of, to_argument, 1.5e-7},
+    {"exp", run_exp, expl, relative, 1.1e-7},
+    {"2 tanh(x / 2)", run_bounded, bounded_of, absolute, 2.9e-7},
+    {"tanh", run_tanh, tanhl, absolute, 1.45e-7},
+    {"sigmoid", run_sigmoid, sigmoid_of, absolute, 1.1e-7},
+    {"gelu", run_gelu, gelu_of, to_argument, 1.1e-7},
+    {"silu", run_silu, silu_of, to_argument, 1.5e-7},
+    {"slope of tanh", run_tanh_slope, tanh_slope_of, absolute, 4e-7},
+    {"slope of sigmoid", run_sigmoid_slope, sigmoid_slope_of, absolute, 4e-7},
+    {"slope of gelu", run_gelu_slope, gelu_slope_of, absolute, 4e-7},
+    {"slope of silu", run_silu_slope, silu_slope_of, to_argument, 4e-7},
 };
-enum { FUNCTIONS = sizeof functions / sizeof *functions };
+enum { FUNCTIONS = sizeof functions / sizeof *functions, SLOPES = 4 /* the last ones */ };
 
 /* Checks a batch; gives the largest error. Where the truth is no float (exp above 88.7), infinity is right. */
 static double check_batch(const kernel_table *level, const function *f, size_t count, const real *x) {
@@ -173,7 +228,7 @@ static void infinities_and_nan(void **state) {
     for (const kernel_table *const *level = kernel_levels(); *level; level++) {
         const double above[] = {(double)INFINITY, 2, 1, 1, (double)INFINITY, (double)INFINITY};
         const double below[] = {0, -2, -1, 0, 0, 0};
-        for (size_t i = 0; i < FUNCTIONS; i++) {
+        for (size_t i = 0; i < FUNCTIONS - SLOPES; i++) {
             real high = value_at(*level, &functions[i], (real)INFINITY);
             real low = value_at(*level, &functions[i], -(real)INFINITY);
             bool product =

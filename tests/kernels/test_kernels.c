@@ -241,6 +241,18 @@ static void normals_of_positions(void **state) {
 
 enum { BATCH = 2, FRAMES = 600, INPUTS = 140, OUTPUTS = 270, TAPS = 3 }; /* more than a tile each way */
 
+/* Panels of the transposes of w [TAPS, INPUTS, OUTPUTS]. */
+static real *transposes(const real *w, size_t step) {
+    real *back = calloc(TAPS * step, sizeof *back), *turned = calloc(OUTPUTS * INPUTS, sizeof *turned);
+    for (size_t j = 0; j < TAPS; j++) {
+        for (size_t i = 0; i < INPUTS; i++)
+            for (size_t o = 0; o < OUTPUTS; o++) turned[o * INPUTS + i] = w[(j * INPUTS + i) * OUTPUTS + o];
+        kernels()->pack(INPUTS, OUTPUTS, turned, INPUTS, back + j * step);
+    }
+    free(turned);
+    return back;
+}
+
 /* Runs the parallel forms with that many threads; what[] lists the results, each of its own size. */
 static void run_parallel(int threads, real *what[], size_t sizes[], size_t *count) {
     size_t rows = BATCH * FRAMES, scratch_size = 1 << 24, c = INPUTS;
@@ -270,6 +282,8 @@ static void run_parallel(int threads, real *what[], size_t sizes[], size_t *coun
     real *panels = calloc(TAPS * step, sizeof *panels);
     for (size_t j = 0; j < TAPS; j++)
         kernels()->pack(OUTPUTS, INPUTS, w + j * INPUTS * OUTPUTS, OUTPUTS, panels + j * step);
+    size_t back_step = panels_size(INPUTS, OUTPUTS);
+    real *back = transposes(w, back_step);
     const convolution shape = {.batch = BATCH,
                                .frames = FRAMES,
                                .inputs = INPUTS,
@@ -280,9 +294,8 @@ static void run_parallel(int threads, real *what[], size_t sizes[], size_t *coun
                                .ldy = OUTPUTS,
                                .panels = panels,
                                .panel_step = step,
-                               .w = w,
-                               .tap_step = INPUTS * OUTPUTS,
-                               .ldw = OUTPUTS};
+                               .back = back,
+                               .back_step = back_step};
     size_t before = allocations();
     run_convolution(&run, &shape, x, b, false, what[0]);
     run_convolution_data(&run, &shape, dy, false, what[1], INPUTS);
@@ -295,7 +308,8 @@ static void run_parallel(int threads, real *what[], size_t sizes[], size_t *coun
     run_depthwise_backward(&run, BATCH, FRAMES, c, TAPS, 1, x, w, what[9], what[10], what[11], what[12]);
     assert_int_equal(allocations(), before);
     assert_int_equal(run.scratch.used, 0);
-    free(x), free(w), free(b), free(dy), free(g), free(panels), aligned_free(memory);
+    free(x), free(w), free(b), free(dy), free(g), free(panels), free(back);
+    aligned_free(memory);
 }
 
 static void bits_do_not_depend_on_threads(void **state) {

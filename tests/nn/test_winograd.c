@@ -94,15 +94,16 @@ static real *run_all(const setting *it, size_t chunk, int threads, bool add) {
 
 /* The largest error against sums in double, of the sums of absolute products. */
 static double error_of(const setting *it, const real *y, bool add) {
-    const real *w = it->layer.w.packed, *bias = it->layer.bias->value;
+    const param *plain = it->layer.w.plain, *direction = it->layer.w.direction;
+    const real *w = (plain ? plain : direction)->value, *bias = it->layer.bias->value; /* fresh: gains are the norms */
     double worst = 0;
     for (size_t t = 0; t < ROWS; t++)
         for (size_t o = 0; o < OUTPUTS; o++) {
             double sum = (double)bias[o] + (add ? (double)it->shared[t * OUTPUTS + o] : 0), size = fabs(sum);
             for (size_t tap = 0; tap < 3; tap++)
                 for (size_t i = 0; i < INPUTS; i++) {
-                    double term = (double)it->x[(t + tap * it->dilation) * INPUTS + i] *
-                                  (double)w[(tap * INPUTS + i) * OUTPUTS + o];
+                    double term =
+                        (double)it->x[(t + tap * it->dilation) * INPUTS + i] * (double)w[(o * INPUTS + i) * 3 + tap];
                     sum += term;
                     size += fabs(term);
                 }

@@ -22,7 +22,7 @@ typedef struct weight_options {
     size_t group;     /* outputs that calls take together, where they do not take all; 0: all */
     bool pairs;       /* 3 taps: pack what winograd.h takes, too */
     bool linear;      /* the stored weight has rank 2, [outputs, inputs] */
-    bool transposing; /* packed exists even where the parameters are fixed */
+    bool transposing; /* back exists even where the parameters are fixed */
     param *scale;     /* [outputs] or NULL; registered by the caller, with a plain weight only */
 } weight_options;
 

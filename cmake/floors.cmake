@@ -12,7 +12,7 @@ if(VOCODE_WERROR)
 endif()
 
 add_library(vocode_flags INTERFACE)
-target_compile_options(vocode_flags INTERFACE ${VOCODE_WARNINGS} -ffp-contract=off)
+target_compile_options(vocode_flags INTERFACE ${VOCODE_WARNINGS} -ffp-contract=off -fno-math-errno)
 target_include_directories(vocode_flags INTERFACE ${PROJECT_SOURCE_DIR}/src
                            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_compile_definitions(vocode_flags INTERFACE _GNU_SOURCE VOCODE_VERSION="${PROJECT_VERSION}")

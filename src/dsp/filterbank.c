@@ -73,7 +73,11 @@ vocode_status filterbank_init(filterbank *bank, const mel_convention *convention
         double *ones = malloc(bank->bands * sizeof *ones);
         if (bank->weights && ones) {
             fill_rows(bank, convention);
-            for (size_t m = 0; m < bank->bands; m++) ones[m] = 1;
+            for (size_t m = 0; m < bank->bands; m++) {
+                size_t past = bank->count[m] ? bank->first[m] + bank->count[m] : 0;
+                if (past > bank->used) bank->used = past;
+                ones[m] = 1;
+            }
             filterbank_spread(bank, ones, bank->cover);
             free(ones);
             return VOCODE_OK;

@@ -8,6 +8,7 @@
 
 typedef struct filterbank {
     size_t bands, bins;
+    size_t used;     /* bins from 0 on that rows read: those past it have no weight */
     size_t *first;   /* [bands]: first bin of the row */
     size_t *count;   /* [bands]: bins of the row; a band narrower than a bin may have none */
     size_t *offset;  /* [bands]: where the row's weights start */

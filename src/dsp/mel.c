@@ -100,11 +100,12 @@ static mel_work work_take(const mel_frontend *frontend, arena *memory) {
 static void one_frame(const mel_frontend *frontend, const double *span, const mel_work *work, float *out) {
     const mel_convention *c = &frontend->convention;
     const double *parts = (const double *)work->frame.spectrum;
+    size_t used = frontend->bank.used;
     stft_analyse(&frontend->transform, span, &work->frame);
-    for (size_t k = 0; k < frontend->transform.bins; k++)
+    for (size_t k = 0; k < used; k++)
         work->magnitude[k] = parts[2 * k] * parts[2 * k] + parts[2 * k + 1] * parts[2 * k + 1] + c->mag_eps;
     if (c->power == 1)
-        for (size_t k = 0; k < frontend->transform.bins; k++) work->magnitude[k] = sqrt(work->magnitude[k]);
+        for (size_t k = 0; k < used; k++) work->magnitude[k] = sqrt(work->magnitude[k]);
     filterbank_apply(&frontend->bank, work->magnitude, work->bands);
     for (size_t m = 0; m < c->n_mels; m++) out[m] = (float)mel_value_of(c, work->bands[m]);
 }

@@ -45,22 +45,26 @@ double lu_log_determinant(size_t n, const double *lu, const size_t *pivot, int *
     return sum;
 }
 
+/* row [width] -= sum over i < count of factors [i] rows [i, width]: four rows a pass, so that row is seldom loaded. */
+static void subtract_rows(size_t count, size_t width, const double *factors, const double *rows, double *restrict row) {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4, rows += 4 * width) {
+        double a = factors[i], b = factors[i + 1], c = factors[i + 2], d = factors[i + 3];
+        if (a == 0 && b == 0 && c == 0 && d == 0) continue;
+        const double *first = rows, *second = rows + width, *third = rows + 2 * width, *fourth = rows + 3 * width;
+        for (size_t j = 0; j < width; j++) row[j] -= a * first[j] + b * second[j] + c * third[j] + d * fourth[j];
+    }
+    for (; i < count; i++, rows += width)
+        for (size_t j = 0; factors[i] != 0 && j < width; j++) row[j] -= factors[i] * rows[j];
+}
+
 /* columns [n, width] hold right-hand sides side by side; solved in place. */
 static void solve_columns(size_t n, const double *lu, const size_t *pivot, size_t width, double *x) {
     for (size_t k = 0; k < n; k++)
         if (pivot[k] != k) swap_rows(width, x + k * width, x + pivot[k] * width);
-    for (size_t i = 1; i < n; i++)
-        for (size_t k = 0; k < i; k++) {
-            double factor = lu[i * n + k];
-            if (factor == 0) continue;
-            for (size_t j = 0; j < width; j++) x[i * width + j] -= factor * x[k * width + j];
-        }
+    for (size_t i = 1; i < n; i++) subtract_rows(i, width, lu + i * n, x, x + i * width);
     for (size_t i = n; i-- > 0;) {
-        for (size_t k = i + 1; k < n; k++) {
-            double factor = lu[i * n + k];
-            if (factor == 0) continue;
-            for (size_t j = 0; j < width; j++) x[i * width + j] -= factor * x[k * width + j];
-        }
+        subtract_rows(n - 1 - i, width, lu + i * n + i + 1, x + (i + 1) * width, x + i * width);
         double head = lu[i * n + i];
         for (size_t j = 0; j < width; j++) x[i * width + j] /= head;
     }

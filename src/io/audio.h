@@ -6,10 +6,17 @@
 
 #include "core/fail.h"
 
+/* How a file holds its samples. */
+typedef struct audio_source {
+    unsigned channels, sample_rate;
+    unsigned bits; /* of a sample of integer PCM; 0: float or compressed with losses */
+} audio_source;
+
 typedef struct audio {
     size_t frames;
     unsigned channels, sample_rate; /* sample_rate in Hz */
     float *samples;                 /* [frames, channels], owned; integer PCM maps to [-1, 1) */
+    audio_source source;
 } audio;
 
 /* Reads any format that libsndfile knows; "-" is standard input. Free with audio_free. */

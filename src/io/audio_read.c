@@ -114,6 +114,23 @@ static vocode_status sound_open(source *from, SNDFILE **file, SF_INFO *info, voc
                   info->samplerate);
 }
 
+static audio_source source_of(const SF_INFO *info) {
+    audio_source about = {(unsigned)info->channels, (unsigned)info->samplerate, 0};
+    switch (info->format & SF_FORMAT_SUBMASK) {
+    case SF_FORMAT_PCM_S8:
+    case SF_FORMAT_PCM_U8: about.bits = 8; break;
+    case SF_FORMAT_PCM_16:
+    case SF_FORMAT_ALAC_16: about.bits = 16; break;
+    case SF_FORMAT_ALAC_20: about.bits = 20; break;
+    case SF_FORMAT_PCM_24:
+    case SF_FORMAT_ALAC_24: about.bits = 24; break;
+    case SF_FORMAT_PCM_32:
+    case SF_FORMAT_ALAC_32: about.bits = 32; break;
+    default: break;
+    }
+    return about;
+}
+
 /* Reads to the end. The announced length is only a first guess of the room: it may be wrong or unknown. */
 static vocode_status read_samples(SNDFILE *file, const SF_INFO *info, const char *name, audio *out,
                                   vocode_error *error) {
@@ -135,7 +152,7 @@ static vocode_status read_samples(SNDFILE *file, const SF_INFO *info, const char
         if (got <= 0) break;
         frames += (size_t)got;
     }
-    *out = (audio){frames, (unsigned)channels, (unsigned)info->samplerate, samples};
+    *out = (audio){frames, (unsigned)channels, (unsigned)info->samplerate, samples, source_of(info)};
     int is_flac = (info->format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC; /* where the announced length is exact */
     if (is_flac && info->frames < SF_COUNT_MAX && (sf_count_t)frames < info->frames)
         return failed(error, VOCODE_FORMAT, "%s: truncated or damaged: %lld frames announced, %zu could be read", name,
@@ -200,7 +217,7 @@ vocode_status audio_read_mono(const char *path, unsigned sample_rate, audio *out
         status = resample(out->samples, out->frames, out->sample_rate, sample_rate, &converted, &frames, error);
         if (status == VOCODE_OK) {
             free(out->samples);
-            *out = (audio){frames, 1, sample_rate, converted};
+            *out = (audio){frames, 1, sample_rate, converted, out->source};
         }
     }
     if (status != VOCODE_OK) audio_free(out);

@@ -9,7 +9,7 @@
 #include "core/fail.h"
 #include "io/json.h"
 
-#define CONFIG_TEXT_SIZE 128
+#define CONFIG_TEXT_SIZE 512 /* paths too */
 
 typedef enum config_type {
     CONFIG_INT,    /* size_t */

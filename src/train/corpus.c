@@ -26,17 +26,14 @@ typedef struct scan {
     corpus *to;
 } scan;
 
-static bool given(const char *name) {
-    return name && name[0];
-}
-
 static vocode_status prepare(scan *self, vocode_error *error) {
     const dataset_options *options = self->options;
     if (sodium_init() < 0) return failed(error, VOCODE_INTERNAL, "libsodium cannot be used");
     for (size_t i = 0; i < options->path_count; i++)
         TRY(files_collect(&self->files, options->paths[i], self->warnings, error));
-    if (given(options->valid)) TRY(names_read(options->valid, &self->valid, error));
-    if (given(options->exclude)) TRY(names_read(options->exclude, &self->exclude, error));
+    const dataset_settings *settings = &options->settings;
+    if (settings->valid[0]) TRY(names_read(settings->valid, &self->valid, error));
+    if (settings->exclude[0]) TRY(names_read(settings->exclude, &self->exclude, error));
     size_t count = self->files.count, slots = 16;
     while (slots < 2 * count) slots *= 2;
     self->hashes = (hash_table){calloc(slots, sizeof *self->hashes.slots), slots - 1};
@@ -151,8 +148,9 @@ static int by_hash(const void *a, const void *b) {
 /* Without a list: those of the lowest hashes, which further recordings do not change much. */
 static vocode_status hold_out_share(scan *self, vocode_error *error) {
     corpus *to = self->to;
-    double share = self->options->settings.valid_share;
-    if (given(self->options->valid) || share <= 0 || to->count < 2) return VOCODE_OK;
+    const dataset_settings *settings = &self->options->settings;
+    double share = settings->valid_share;
+    if (settings->valid[0] || share <= 0 || to->count < 2) return VOCODE_OK;
     size_t wanted = (size_t)ceil(share * (double)to->count);
     if (wanted >= to->count) wanted = to->count - 1;
     ranked *order = malloc(to->count * sizeof *order);
@@ -204,8 +202,8 @@ static vocode_status conclude(const scan *self, vocode_error *error) {
                       "no recording to train on: of %zu found, %zu are unusable, %zu duplicates, %zu excluded and %zu "
                       "held out",
                       facts->found, facts->unusable, facts->duplicate, facts->excluded, facts->held_out);
-    say_unmet(self, &self->valid, self->options->valid);
-    say_unmet(self, &self->exclude, self->options->exclude);
+    say_unmet(self, &self->valid, self->options->settings.valid);
+    say_unmet(self, &self->exclude, self->options->settings.exclude);
     size_t used = facts->training + facts->held_out;
     if (facts->resampled)
         warn_caller(self->warnings, "%zu of %zu recordings are resampled to %zu Hz", facts->resampled, used,

@@ -13,6 +13,10 @@
 #define MOST_MB (((double)((size_t)1 << 40)))
 
 const config_key dataset_keys[] = {
+    {FIELD(valid), .type = CONFIG_TEXT, .doc = "file of names, one a line, of the recordings that are held out"},
+    {FIELD(exclude), .type = CONFIG_TEXT, .doc = "file of names of recordings that are not used"},
+    {FIELD(valid_share), .type = CONFIG_REAL, .default_value = 0.02, .least = 0, .most = 0.9,
+     .doc = "of the recordings, held out for validation where no list says which"},
     {FIELD(level_rms), .type = CONFIG_REAL, .least = 0, .most = 1,
      .doc = "RMS of full scale to which each recording is scaled, such as 0.06; 0: as it is"},
     {FIELD(level_gain), .type = CONFIG_REAL, .least = 0, .most = 60,
@@ -24,10 +28,12 @@ const config_key dataset_keys[] = {
      .doc = "seconds; shorter recordings are skipped"},
     {FIELD(silence), .type = CONFIG_REAL, .default_value = -70, .least = -300, .most = 0,
      .doc = "dB of full scale; recordings of a lower RMS are skipped"},
-    {FIELD(valid_share), .type = CONFIG_REAL, .default_value = 0.02, .least = 0, .most = 0.9,
-     .doc = "of the recordings, held out for validation where no list says which"},
     {FIELD(cache_mb), .type = CONFIG_INT, .default_value = 512, .least = 0, .most = MOST_MB,
      .doc = "MB of recordings kept in memory; others are read again for each segment"},
+    {FIELD(ahead), .type = CONFIG_INT, .default_value = 3, .least = 2, .most = 1024,
+     .doc = "batches in memory, prepared ahead"},
+    {FIELD(loaders), .type = CONFIG_INT, .default_value = 1, .least = 1, .most = 256,
+     .doc = "threads that prepare batches"},
 };
 const size_t dataset_key_count = sizeof dataset_keys / sizeof *dataset_keys;
 

@@ -8,14 +8,18 @@
 
 /* What a configuration says of the data. */
 typedef struct dataset_settings {
-    double level_rms;   /* 0: the level is left as it is; else every recording is scaled to this RMS of full scale */
-    double level_gain;  /* dB: then each segment by a random gain of at most so much, either way */
-    int dither;         /* half a step of uniform dither either way, of the file's own integers */
-    int pairs;          /* X.npy beside X.wav is its mel */
-    double shortest;    /* s: shorter recordings are skipped, those shorter than a segment are padded with silence */
-    double silence;     /* dB RMS of full scale: quieter ones are skipped */
-    double valid_share; /* of the recordings, held out where no list says which */
-    size_t cache_mb;    /* decoded audio in memory; what goes beyond it is read from its file for each segment */
+    char valid[CONFIG_TEXT_SIZE];   /* a file of names (train/names.h): held out; or empty */
+    char exclude[CONFIG_TEXT_SIZE]; /* likewise: not used at all */
+    double valid_share;             /* of the recordings, held out where no list says which */
+    double level_rms;  /* 0: the level is left as it is; else every recording is scaled to this RMS of full scale */
+    double level_gain; /* dB: then each training segment by a random gain of at most so much, either way */
+    int dither;        /* half a step of uniform dither either way, of the file's own integers */
+    int pairs;         /* X.npy beside X.wav is its mel */
+    double shortest;   /* s: shorter recordings are skipped, those shorter than a segment are padded with silence */
+    double silence;    /* dB RMS of full scale: quieter ones are skipped */
+    size_t cache_mb;   /* decoded audio in memory; what goes beyond it is read from its file for each segment */
+    size_t ahead;      /* of a loader: batches in memory, the one in use among them */
+    size_t loaders;    /* of a loader: threads */
 } dataset_settings;
 
 extern const config_key dataset_keys[];
@@ -24,10 +28,9 @@ extern const size_t dataset_key_count;
 typedef struct dataset_options {
     const char *const *paths; /* [path_count]: folders, metadata.csv, lists of paths, files (train/files.h) */
     size_t path_count;
-    const char *valid, *exclude; /* NULL or empty, or files of names (train/names.h): held out, and not used at all */
-    const vocode_model *model;   /* says rate, hop, mel and layout of blocks; used while opening alone */
-    size_t batch;                /* segments a batch */
-    size_t segment;              /* samples a segment, a multiple of the model's hop */
+    const vocode_model *model; /* says rate, hop, mel and layout of blocks; used while opening alone */
+    size_t batch;              /* segments a batch */
+    size_t segment;            /* samples a segment, a multiple of the model's hop */
     uint64_t seed;
     dataset_settings settings;
 } dataset_options;

@@ -32,12 +32,12 @@ static dataset *open_set(const char *path, const char *kind, uint64_t seed, cons
     vocode_model *model = material_model(kind, "");
     dataset_options options = {.paths = &path,
                                .path_count = 1,
-                               .valid = valid,
                                .model = model,
                                .batch = BATCH,
                                .segment = SEGMENT,
                                .seed = seed,
                                .settings = settings ? *settings : settings_of()};
+    if (valid) strcpy(options.settings.valid, valid);
     dataset *set = NULL;
     vocode_status status = dataset_open(&options, NULL, &set, &error);
     if (status != VOCODE_OK) print_error("%s\n", error.message);

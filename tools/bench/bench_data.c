@@ -69,12 +69,12 @@ int main(int count, char **arguments) {
     check(vocode_model_open(arguments[1], &model, &error), &error);
     dataset_options options = {.paths = (const char *const *)(arguments + 5),
                                .path_count = (size_t)(count - 5),
-                               .valid = arguments[4],
                                .model = model,
                                .batch = (size_t)atoi(arguments[2]),
                                .segment = (size_t)atoi(arguments[3]) * model->hop,
                                .seed = 1};
     check(config_read(NULL, dataset_keys, dataset_key_count, &options.settings, "data", &error), &error);
+    snprintf(options.settings.valid, sizeof options.settings.valid, "%s", arguments[4]);
     double start = now();
     check(dataset_open(&options, &warnings, &set, &error), &error);
     double opened = now() - start;

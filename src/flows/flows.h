@@ -26,7 +26,18 @@
     X(scale, 5, "divides by a standard deviation that a network finds from the conditioning",                     \
       "Dinh, Krueger, Bengio 2015, section 3.3, with the scale made a function as in Prenger et al. 2018, eq. 4") \
     X(field, 9, "rows carried along the velocities that a network finds, in a few steps",                         \
-      "Lipman et al. 2023, eq. 1 and 9; Salimans, Ho 2022, appendix D; Behrmann et al. 2019, algorithm 1")
+      "Lipman et al. 2023, eq. 1 and 9; Salimans, Ho 2022, appendix D; Behrmann et al. 2019, algorithm 1")        \
+    X(affine, 2, "scales and shifts every channel", "Dinh, Krueger, Bengio 2015, section 3.3")                    \
+    X(exp, 0, "positive data are the exponential of the latent",                                                  \
+      "the change of variables, Rezende, Mohamed 2015, eq. 5")                                                    \
+    X(linear, 1, "a whole matrix over the channels as P L U, its log-determinant from the diagonal",              \
+      "Kingma, Dhariwal 2018, section 3.2, eq. 10 and 11")                                                        \
+    X(planar, 0, "pushes along one direction, as far as a position along another one says",                       \
+      "Rezende, Mohamed 2015, eq. 10 to 12 and appendix A.1")                                                     \
+    X(masked, 5, "the channels under a mask scale and shift the others through a perceptron",                     \
+      "Dinh, Sohl-Dickstein, Bengio 2017, eq. 9; Dinh, Krueger, Bengio 2015, section 3.2")                        \
+    X(made, 6, "every channel is scaled and shifted by the channels before it, through a masked perceptron",      \
+      "Germain et al. 2015; Papamakarios, Pavlakou, Murray 2017, eq. 2 to 5; Kingma et al. 2016, eq. 8 to 10")
 
 typedef struct squeeze_options {
     size_t factor;
@@ -81,6 +92,50 @@ typedef struct field_options {
     size_t terms; /* of the series that estimates the log-determinant; 0: it is found exactly, for small data */
     size_t seed;  /* of the signs that it is estimated with */
 } field_options;
+
+typedef struct affine_options {
+    double scale; /* data over latent, of a fresh flow */
+    int shift;    /* 0: no shift, as the last layer of NICE */
+} affine_options;
+
+typedef struct exp_options {
+    char none;
+} exp_options;
+
+typedef struct linear_options {
+    size_t seed; /* of the order P */
+} linear_options;
+
+typedef struct planar_options {
+    char none;
+} planar_options;
+
+typedef enum masked_mask {
+    MASK_FIRST,
+    MASK_SECOND,
+    MASK_EVEN,
+    MASK_ODD,
+    MASK_CHECKERBOARD,
+    MASK_CHECKERBOARD_TURNED
+} masked_mask;
+typedef enum masked_scale { MASKED_EXP, MASKED_BOUNDED, MASKED_NONE } masked_scale;
+
+typedef struct masked_options {
+    int mask;                /* masked_mask: what passes */
+    size_t width;            /* of the image whose rows follow each other in the channels, for the checkerboards */
+    int scale;               /* masked_scale */
+    size_t layers, channels; /* hidden, of the perceptron */
+} masked_options;
+
+typedef enum made_direction { MADE_DENSITY, MADE_SAMPLING } made_direction;
+
+typedef struct made_options {
+    int fast;                /* made_direction: the one that takes a single run of the network */
+    int order;               /* permutation_kind */
+    size_t seed;             /* of PERMUTATION_shuffle */
+    int scale;               /* coupling_scale */
+    size_t layers, channels; /* hidden */
+} made_options;
 
 /* The tables of keys end in a row without a name. */
 #define FLOW_BUILDER(name, options, summary, paper)                                                              \

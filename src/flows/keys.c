@@ -63,3 +63,37 @@ const config_key field_keys[] = {
     SIZE(field_options, seed, 1, 0, 1e9, "of the signs that the estimate is made with"),
     {.name = NULL},
 };
+
+static const char *const mask_names[] = {[MASK_FIRST] = "first",
+                                         [MASK_SECOND] = "second",
+                                         [MASK_EVEN] = "even",
+                                         [MASK_ODD] = "odd",
+                                         [MASK_CHECKERBOARD] = "checkerboard",
+                                         [MASK_CHECKERBOARD_TURNED] = "checkerboard_turned",
+                                         NULL};
+static const char *const masked_scale_names[] = {
+    [MASKED_EXP] = "exp", [MASKED_BOUNDED] = "bounded", [MASKED_NONE] = "none", NULL};
+static const char *const direction_names[] = {[MADE_DENSITY] = "density", [MADE_SAMPLING] = "sampling", NULL};
+#define NAME_OF(name) #name,
+static const char *const permutation_names[] = {PERMUTATION_LIST(NAME_OF) NULL};
+#undef NAME_OF
+
+const config_key masked_keys[] = {
+    CHOICE(masked_options, mask, mask_names,
+           "the channels that pass: a half, every other one, or those of a chessboard"),
+    SIZE(masked_options, width, 8, 1, 65536, "channels of a row of the chessboard"),
+    CHOICE(masked_options, scale, masked_scale_names, "the log-scale: as it is, within -2 and 2, or zero (additive)"),
+    SIZE(masked_options, layers, 2, 1, 64, "hidden layers of the perceptron"),
+    SIZE(masked_options, channels, 64, 1, 16384, "units of a layer"),
+    {.name = NULL},
+};
+
+const config_key made_keys[] = {
+    CHOICE(made_options, fast, direction_names, "what takes one run of the network: the density, or samples"),
+    CHOICE(made_options, order, permutation_names, "the order in which channels follow each other"),
+    SIZE(made_options, seed, 0, 0, 1e9, "that order \"shuffle\" is drawn from"),
+    CHOICE(made_options, scale, scale_names, "the log-scale: as it is, or within -2 and 2"),
+    SIZE(made_options, layers, 1, 1, 64, "hidden layers of the masked perceptron"),
+    SIZE(made_options, channels, 64, 1, 16384, "units of a layer"),
+    {.name = NULL},
+};

@@ -22,7 +22,7 @@ static vocode_status check_conditioning(flow *base, const flow *part, size_t k, 
 static vocode_status describe(flow_parts *parts, flow *base, const size_t *dropped, vocode_error *error) {
     size_t channels = parts->items[0]->channels;
     base->channels = channels;
-    base->traits = all_must;
+    base->traits = all_must | (parts->items[0]->traits & FLOW_POSITIVE_DATA);
     parts->fold[0] = 1;
     for (size_t k = 0; k < parts->count; k++) {
         const flow *part = parts->items[k];

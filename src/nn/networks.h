@@ -40,6 +40,17 @@ typedef struct convnext_options {
 vocode_status convnext_build(const convnext_options *options, param_set *set, const char *prefix, network **out,
                              vocode_error *error);
 
+/* A multi-layer perceptron over rows that do not see each other (nn/mlp.h): hidden layers of silu units, exit (starts
+ * at zero). With an order it is masked (Germain et al. 2015): what belongs to input i is a function of the inputs of
+ * lower degrees and of the conditioning. */
+typedef struct mlp_options {
+    size_t inputs, outputs, conditioning;
+    size_t layers, channels; /* hidden */
+    const size_t *order;     /* [inputs] degrees 1 to inputs, each once; NULL: no masks. Not kept. */
+} mlp_options;
+vocode_status mlp_build(const mlp_options *options, param_set *set, const char *prefix, network **out,
+                        vocode_error *error);
+
 void network_free(network *net); /* NULL is fine */
 
 #endif

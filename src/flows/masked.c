@@ -1,0 +1,254 @@
+/* Coupling by a mask over channels: the masked ones pass and drive a perceptron that moves the others.
+ *
+ * Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", ICLR 2017, eq. 9 (the mask), figure 3
+ * (checkerboard and channel-wise masks); additive: Dinh, Krueger, Bengio, "NICE", ICLR workshop 2015, section 3.2. With
+ * a the channels under the mask, b the others, x, z [T, C]:
+ *
+ *     (shift, r) = network(x_a, cond),  s = r ("exp"), 2 tanh(r / 2) ("bounded"), 0 ("none": the network gives shift
+ * only) z_a = x_a,  z_b = x_b exp(s) + shift,  x_b = (z_b - shift) exp(-s),  log|det dz/dx| = sum s dx_b = dz_b exp(s),
+ * dshift = dz_b,  ds = dz_b x_b exp(s) + dlogdet,  dx_a = dz_a + network's
+ *
+ * What differs from flow "coupling": any mask, and a network for rows that do not see each other, as vectors and images
+ * of one row do. Both halves are gathered side by side, so the network computes nothing that a mask would hide. */
+#include <stdlib.h>
+
+#include "flows/build.h"
+#include "flows/flows.h"
+#include "nn/networks.h"
+
+typedef struct masked {
+    flow base;
+    network *net;
+    size_t *at; /* [channels]: those that pass, then those that move */
+    size_t passed, moved;
+    bool additive, bounded;
+} masked;
+
+static size_t rows_of(const flow_run *run) {
+    return run->shape.batch * run->shape.frames;
+}
+
+/* What loops over rows work on; some of it, each. */
+typedef struct rows_job {
+    const masked *self;
+    size_t frames;
+    const real *net; /* [rows, 2 moved] = [shift, r], or [rows, moved] */
+    real *kept;      /* the same without the shifts */
+    real *halves;    /* [rows, moved], to work in */
+    real *log_s;     /* [rows, moved] */
+    bool inverse;
+    const real *from, *dz;
+    const double *dlogdet;
+    real *to, *dnet;
+} rows_job;
+
+enum { COST_OF_EXP = 100 }; /* multiply-adds */
+
+static void over_rows(const flow_run *run, rows_job *job, void (*body)(void *context, size_t first, size_t count)) {
+    job->frames = run->shape.frames;
+    run_parts(run->work, rows_of(run), job->self->base.channels * COST_OF_EXP, body, job);
+}
+
+/* side by side [rows, count] = the channels at [count] of rows */
+static void gather(const real *rows, size_t channels, size_t count_rows, const size_t *at, size_t count, real *to) {
+    for (size_t t = 0; t < count_rows; t++, rows += channels, to += count)
+        for (size_t i = 0; i < count; i++) to[i] = rows[at[i]];
+}
+
+static void scatter(const real *from, size_t channels, size_t count_rows, const size_t *at, size_t count, real *rows) {
+    for (size_t t = 0; t < count_rows; t++, rows += channels, from += count)
+        for (size_t i = 0; i < count; i++) rows[at[i]] = from[i];
+}
+
+/* to = the affine map of from, or its inverse */
+static void move_rows(void *context, size_t first, size_t count) {
+    const rows_job *job = context;
+    const masked *self = job->self;
+    size_t channels = self->base.channels, moved = self->moved, width = self->net->outputs;
+    const real *from = job->from + first * channels, *net = job->net + first * width;
+    real *to = job->to + first * channels, *half = job->halves + first * moved;
+    for (size_t t = 0; t < count; t++)
+        for (size_t i = 0; i < self->passed; i++) to[t * channels + self->at[i]] = from[t * channels + self->at[i]];
+    gather(from, channels, count, self->at + self->passed, moved, half);
+    if (self->additive)
+        kernels()->sum_scaled(count * moved, half, net, job->inverse ? -1 : 1, half);
+    else
+        (job->inverse ? kernels()->affine_inverse : kernels()->affine)(
+            count, moved, net, 0, moved, width, self->bounded, half, moved, job->log_s + first * moved, half, moved);
+    scatter(half, channels, count, self->at + self->passed, moved, to);
+}
+
+/* The network's output of the passing half of from, in scratch. */
+static real *run_network(const masked *self, const flow_run *run, const real *from, arena *tape) {
+    compute *work = run->work;
+    real *net = arena_reals(&work->scratch, rows_of(run) * self->net->outputs);
+    real *passed = arena_reals(&work->scratch, rows_of(run) * self->passed);
+    if (!measuring(work)) gather(from, self->base.channels, rows_of(run), self->at, self->passed, passed);
+    network_input in = flow_network_input(&self->base, run, passed);
+    self->net->type->forward(self->net, work, &in, net, tape);
+    return net;
+}
+
+static vocode_status forward(const flow *base, const flow_run *run, const real *x, real *z, double *logdet,
+                             arena *tape) {
+    const masked *self = (const masked *)base;
+    compute *work = run->work;
+    size_t mark = work->scratch.used, count = rows_of(run) * self->moved, width = rows_of(run) * self->net->outputs;
+    real *kept = tape && !self->additive ? arena_reals(tape, width) : NULL;
+    rows_job job = {.self = self, .from = x, .to = z};
+    job.halves = arena_reals(&work->scratch, count);
+    job.log_s = arena_reals(&work->scratch, count);
+    job.net = run_network(self, run, x, tape);
+    over_rows(run, &job, move_rows);
+    if (kept) run_copy(work, width, job.net, kept);
+    size_t each = run->shape.frames * self->moved;
+    for (size_t b = 0; !measuring(work) && !self->additive && b < run->shape.batch; b++) {
+        double sum = 0;
+        for (size_t i = 0; i < each; i++) sum += (double)job.log_s[b * each + i];
+        logdet[b] += sum;
+    }
+    arena_release(&work->scratch, mark);
+    return VOCODE_OK;
+}
+
+static vocode_status inverse(const flow *base, const flow_run *run, const real *z, real *x) {
+    const masked *self = (const masked *)base;
+    size_t mark = run->work->scratch.used, count = rows_of(run) * self->moved;
+    rows_job job = {.self = self, .from = z, .to = x, .inverse = true};
+    job.halves = arena_reals(&run->work->scratch, count);
+    job.log_s = arena_reals(&run->work->scratch, count);
+    job.net = run_network(self, run, z, NULL);
+    over_rows(run, &job, move_rows);
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
+/* The moving half of dx, and the gradient of the network's output. halves: of dz, then dz exp(s). */
+static void slope_rows(void *context, size_t first, size_t count) {
+    const rows_job *job = context;
+    const masked *self = job->self;
+    size_t channels = self->base.channels, moved = self->moved;
+    const size_t *at = self->at + self->passed;
+    real *half = job->halves + first * moved, *dnet = job->dnet + first * self->net->outputs;
+    gather(job->dz + first * channels, channels, count, at, moved, half);
+    if (self->additive) {
+        for (size_t i = 0; i < count * moved; i++) dnet[i] = half[i];
+        scatter(half, channels, count, at, moved, job->to + first * channels);
+        return;
+    }
+    real *kept = job->kept + first * 2 * moved, *log_s = job->log_s + first * moved;
+    for (size_t t = 0; t < count; t++)
+        for (size_t i = 0; i < moved; i++) {
+            dnet[2 * t * moved + i] = half[t * moved + i];
+            kept[2 * t * moved + i] = 0;
+            kept[(2 * t + 1) * moved + i] = job->net[(2 * (first + t) + 1) * moved + i];
+        }
+    kernels()->affine(count, moved, kept, 0, moved, 2 * moved, self->bounded, half, moved, log_s, half, moved);
+    scatter(half, channels, count, at, moved, job->to + first * channels);
+    for (size_t t = 0; t < count; t++) {
+        const real *x = job->from + (first + t) * channels, *s = log_s + t * moved;
+        real *draw = dnet + (2 * t + 1) * moved, dlogdet = (real)job->dlogdet[(first + t) / job->frames];
+        for (size_t i = 0; i < moved; i++) draw[i] = half[t * moved + i] * x[at[i]] + dlogdet;
+        for (size_t i = 0; self->bounded && i < moved; i++) draw[i] *= 1 - s[i] * s[i] / 4;
+    }
+}
+
+static vocode_status backward(const flow *base, const flow_run *run, const real *x, const real *z, const real *dz,
+                              const double *dlogdet, real *dx, arena *tape) {
+    (void)z;
+    const masked *self = (const masked *)base;
+    compute *work = run->work;
+    size_t mark = work->scratch.used, rows = rows_of(run), width = rows * self->net->outputs;
+    size_t channels = base->channels, passed = self->passed;
+    rows_job job = {.self = self, .from = x, .dz = dz, .dlogdet = dlogdet, .to = dx};
+    if (!self->additive) job.net = arena_reals(tape, width);
+    job.kept = arena_reals(&work->scratch, width);
+    job.dnet = arena_reals(&work->scratch, width);
+    job.halves = arena_reals(&work->scratch, rows * self->moved);
+    job.log_s = arena_reals(&work->scratch, rows * self->moved);
+    over_rows(run, &job, slope_rows);
+    real *half = arena_reals(&work->scratch, rows * passed), *dhalf = arena_reals(&work->scratch, rows * passed);
+    if (!measuring(work)) {
+        gather(x, channels, rows, self->at, passed, half);
+        gather(dz, channels, rows, self->at, passed, dhalf);
+    }
+    network_input in = flow_network_input(base, run, half);
+    self->net->type->backward(self->net, work, &in, job.dnet, dhalf, flow_dcond(base, run), run->grads, tape);
+    if (!measuring(work)) scatter(dhalf, channels, rows, self->at, passed, dx);
+    arena_release(&work->scratch, mark);
+    return VOCODE_OK;
+}
+
+static void init(flow *base, uint64_t seed) {
+    network *net = ((masked *)base)->net;
+    net->type->init(net, seed);
+}
+
+static vocode_status prepare(flow *base, vocode_error *error) {
+    (void)error;
+    network *net = ((masked *)base)->net;
+    net->type->prepare(net);
+    return VOCODE_OK;
+}
+
+static void destroy(flow *base) {
+    masked *self = (masked *)base;
+    network_free(self->net);
+    aligned_free(self->at);
+    free(self);
+}
+
+static const flow_class masked_class = {.name = "masked",
+                                        .init = init,
+                                        .prepare = prepare,
+                                        .forward = forward,
+                                        .inverse = inverse,
+                                        .backward = backward,
+                                        .destroy = destroy};
+
+static bool passes(const masked_options *options, size_t channels, size_t c) {
+    switch ((masked_mask)options->mask) {
+    case MASK_FIRST: return c < channels / 2;
+    case MASK_SECOND: return c >= channels - channels / 2;
+    case MASK_EVEN: return c % 2 == 0;
+    case MASK_ODD: return c % 2 == 1;
+    case MASK_CHECKERBOARD: return (c / options->width + c % options->width) % 2 == 0;
+    case MASK_CHECKERBOARD_TURNED: break;
+    }
+    return (c / options->width + c % options->width) % 2 == 1;
+}
+
+static void split(masked *self, const masked_options *options) {
+    size_t channels = self->base.channels, next = 0;
+    for (size_t c = 0; c < channels; c++)
+        if (passes(options, channels, c)) self->at[next++] = c;
+    self->passed = next;
+    self->moved = channels - next;
+    for (size_t c = 0; c < channels; c++)
+        if (!passes(options, channels, c)) self->at[next++] = c;
+}
+
+vocode_status masked_build(const masked_options *options, flow_dims dims, param_set *set, const char *prefix,
+                           flow **out, vocode_error *error) {
+    *out = NULL;
+    if (dims.channels < 2)
+        return failed(error, VOCODE_VALUE, "masked %s: expected at least two channels, found %zu", prefix,
+                      dims.channels);
+    bool additive = options->scale == MASKED_NONE;
+    TRY(flow_new(sizeof(masked), &masked_class, FLOW_REINVERTIBLE | (additive ? FLOW_VOLUME_PRESERVING : 0), dims,
+                 prefix, out, error));
+    masked *self = (masked *)*out;
+    self->at = aligned_new(dims.channels, sizeof *self->at);
+    if (!self->at) return flow_abandon(out, failed(error, VOCODE_MEMORY, "masked %s: out of memory", prefix));
+    split(self, options);
+    self->additive = additive;
+    self->bounded = options->scale == MASKED_BOUNDED;
+    self->base.cond_channels = dims.cond_channels;
+    const mlp_options shape = {.inputs = self->passed,
+                               .outputs = (additive ? 1 : 2) * self->moved,
+                               .conditioning = dims.cond_channels,
+                               .layers = options->layers,
+                               .channels = options->channels};
+    vocode_status status = mlp_build(&shape, set, prefix, &self->net, error);
+    return status == VOCODE_OK ? VOCODE_OK : flow_abandon(out, status);
+}

@@ -27,6 +27,11 @@ vocode_status audio_read(const char *path, audio *out, vocode_error *error);
 vocode_status audio_read_mono(const char *path, unsigned sample_rate, audio *out, const warning_sink *warnings,
                               vocode_error *error);
 
+/* mono [frames]: the channels' mean of frames first..first+frames-1 of a file at its own rate, without reading what is
+ * before. VOCODE_UNSUPPORTED where the file cannot be read so (a pipe, a format without exact places); VOCODE_FORMAT
+ * where it ends earlier. Other than that, what audio_read_mono gives. */
+vocode_status audio_read_part(const char *path, size_t first, size_t frames, float *mono, vocode_error *error);
+
 void audio_free(audio *sound); /* empties it; an empty one is fine */
 
 typedef enum audio_format { AUDIO_PCM16, AUDIO_PCM24, AUDIO_FLOAT } audio_format;

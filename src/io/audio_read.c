@@ -201,6 +201,41 @@ static void mix_down(audio *sound) {
     sound->channels = 1;
 }
 
+/* Seeks and reads; samples [frames, channels]. */
+static vocode_status read_part(SNDFILE *file, const SF_INFO *info, const char *name, size_t first, audio *out,
+                               vocode_error *error) {
+    if (!info->seekable || source_of(info).bits == 0)
+        return failed(error, VOCODE_UNSUPPORTED, "%s: its format has no exact places to read from", name);
+    if (sf_seek(file, (sf_count_t)first, SEEK_SET) != (sf_count_t)first ||
+        sf_readf_float(file, out->samples, (sf_count_t)out->frames) != (sf_count_t)out->frames)
+        return failed(error, VOCODE_FORMAT, "%s: expected at least %zu frames, found %lld", name, first + out->frames,
+                      (long long)info->frames);
+    return VOCODE_OK;
+}
+
+vocode_status audio_read_part(const char *path, size_t first, size_t frames, float *mono, vocode_error *error) {
+    source from;
+    SNDFILE *file = NULL;
+    SF_INFO info = {0};
+    TRY(source_open(path, &from, error));
+    vocode_status status = sound_open(&from, &file, &info, error);
+    if (status == VOCODE_OK) {
+        audio part = {.frames = frames, .channels = (unsigned)info.channels, .sample_rate = (unsigned)info.samplerate};
+        part.samples = calloc(frames ? frames : 1, part.channels * sizeof *part.samples);
+        if (part.samples)
+            status = read_part(file, &info, from.name, first, &part, error);
+        else
+            status = failed(error, VOCODE_MEMORY, "%s: no memory for %zu frames", from.name, frames);
+        if (status == VOCODE_OK) status = check_samples(&part, from.name, error);
+        if (status == VOCODE_OK && part.channels > 1) mix_down(&part);
+        if (status == VOCODE_OK) memcpy(mono, part.samples, frames * sizeof *mono);
+        audio_free(&part);
+        sf_close(file);
+    }
+    source_close(&from);
+    return status;
+}
+
 vocode_status audio_read_mono(const char *path, unsigned sample_rate, audio *out, const warning_sink *warnings,
                               vocode_error *error) {
     const char *name = input_name(path);

@@ -213,8 +213,7 @@ static vocode_status conclude(const scan *self, vocode_error *error) {
                     used);
     if (facts->cached < used)
         warn_caller(self->warnings,
-                    "%zu of %zu recordings do not fit in cache_mb = %zu and are read again for each segment, which is "
-                    "slow",
+                    "%zu of %zu recordings do not fit in cache_mb = %zu and are read from their files for each segment",
                     used - facts->cached, used, self->options->settings.cache_mb);
     return VOCODE_OK;
 }

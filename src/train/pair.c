@@ -50,7 +50,7 @@ static vocode_status take(recording *self, const npy_array *array, const char *p
         if (!isfinite(array->data[i]))
             return failed(error, VOCODE_VALUE, "%s: value %zu of %zu is %s", path, i, array->count,
                           isnan(array->data[i]) ? "NaN" : "infinite");
-    self->mel = malloc(array->count * sizeof *self->mel);
+    self->mel = calloc(frames, bands * sizeof *self->mel);
     if (!self->mel) return failed(error, VOCODE_MEMORY, "%s: no memory for %zu frames", path, frames);
     for (size_t t = 0; t < frames; t++)
         for (size_t m = 0; m < bands; m++)

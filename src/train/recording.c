@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define FULL_SCALE 32768.0f /* of 16-bit samples */
 
@@ -24,6 +25,17 @@ static double rms_of(const float *samples, size_t count) {
     return sqrt(sum / (double)count);
 }
 
+/* Whether the file is as *bytes and *modified say; then what it is like now is in them. */
+static bool look_at(const char *path, size_t *bytes, struct timespec *modified) {
+    struct stat about;
+    if (stat(path, &about) != 0) return false;
+    bool same = *bytes == (size_t)about.st_size && modified->tv_sec == about.st_mtim.tv_sec &&
+                modified->tv_nsec == about.st_mtim.tv_nsec;
+    *bytes = (size_t)about.st_size;
+    *modified = about.st_mtim;
+    return same;
+}
+
 static void describe(const audio *sound, recording *out) {
     unsigned bits = sound->source.bits ? sound->source.bits : usual_bits;
     out->samples = sound->frames;
@@ -36,6 +48,7 @@ static void describe(const audio *sound, recording *out) {
 vocode_status recording_open(const char *path, unsigned sample_rate, double silence, recording *out, audio *sound,
                              vocode_error *error) {
     *out = (recording){0};
+    look_at(path, &out->bytes, &out->modified);
     TRY(audio_read_mono(path, sample_rate, sound, NULL, error));
     describe(sound, out);
     double level = 20 * log10(fmax(out->rms, 1e-300));
@@ -83,8 +96,8 @@ vocode_status recording_keep(recording *self, audio *sound, vocode_error *error)
     return VOCODE_OK;
 }
 
-/* From the file again, if it holds the same still. */
-static vocode_status read_again(const recording *self, unsigned sample_rate, size_t first, size_t count, float *target,
+/* The whole of the file again, if it holds the same still. */
+static vocode_status read_whole(const recording *self, unsigned sample_rate, size_t first, size_t count, float *target,
                                 vocode_error *error) {
     audio sound;
     recording now = {0};
@@ -98,6 +111,16 @@ static vocode_status read_again(const recording *self, unsigned sample_rate, siz
         memcpy(target, sound.samples + first, count * sizeof *target);
     audio_free(&sound);
     return status;
+}
+
+static vocode_status read_again(const recording *self, unsigned sample_rate, size_t first, size_t count, float *target,
+                                vocode_error *error) {
+    size_t bytes = self->bytes;
+    struct timespec modified = self->modified;
+    if (self->source.sample_rate == sample_rate && look_at(self->path, &bytes, &modified) &&
+        audio_read_part(self->path, first, count, target, NULL) == VOCODE_OK)
+        return VOCODE_OK;
+    return read_whole(self, sample_rate, first, count, target, error);
 }
 
 vocode_status recording_read(const recording *self, unsigned sample_rate, size_t first, size_t count, float *target,

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "dsp/mel.h"
 #include "io/audio.h"
@@ -14,8 +15,10 @@ enum { RECORDING_HASH = 16 }; /* bytes */
 typedef struct recording {
     char *path;     /* owned */
     size_t samples; /* mono, at the rate that was asked for */
-    double rms;     /* of the whole */
-    double step;    /* of quantization: one unit of the integers that the file holds, in full scales */
+    size_t bytes;   /* of the file */
+    struct timespec modified;
+    double rms;  /* of the whole */
+    double step; /* of quantization: one unit of the integers that the file holds, in full scales */
     audio_source source;
     unsigned char hash[RECORDING_HASH]; /* of the samples */
     int16_t *whole;                     /* [samples], owned: where every sample is a multiple of 2^-15 */
@@ -37,8 +40,8 @@ size_t recording_size(const recording *self, const audio *sound);
 /* Keeps the samples in memory; sound may be emptied. VOCODE_MEMORY. */
 vocode_status recording_keep(recording *self, audio *sound, vocode_error *error);
 
-/* target[i] = sample first + i for i < count, all inside the recording. One that is not in memory is read again:
- * VOCODE_IO where it is no longer what it was. */
+/* target[i] = sample first + i for i < count, all inside the recording. One that is not in memory is read again,
+ * only that part where the file allows it: VOCODE_IO where it is no longer what it was. */
 vocode_status recording_read(const recording *self, unsigned sample_rate, size_t first, size_t count, float *target,
                              vocode_error *error);
 

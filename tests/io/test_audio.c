@@ -350,17 +350,49 @@ static void refuses_to_read(void **state) {
     unlink(in_folder("a.wav"));
 }
 
+/* A part is bit for bit that part of the whole, mixed down; what has no exact places or too few frames is refused. */
+static void parts_are_of_the_whole(void **state) {
+    (void)state;
+    static const int formats[] = {SF_FORMAT_WAV | SF_FORMAT_PCM_16, SF_FORMAT_FLAC | SF_FORMAT_PCM_24};
+    static const size_t firsts[] = {0, 1, 1000, FRAMES - 7};
+    float x[FRAMES], part[FRAMES];
+    vocode_error error;
+    make_sound(x);
+    for (unsigned channels = 1; channels <= 3; channels += 2)
+        for (size_t f = 0; f < 2; f++) {
+            audio whole;
+            SF_INFO info = {.samplerate = RATE, .channels = (int)channels, .format = formats[f]};
+            SNDFILE *file = sf_open(in_folder("part"), SFM_WRITE, &info);
+            size_t frames = FRAMES / channels;
+            assert_int_equal(sf_writef_float(file, x, (sf_count_t)frames), frames);
+            sf_close(file);
+            assert_int_equal(audio_read_mono(in_folder("part"), RATE, &whole, NULL, NULL), VOCODE_OK);
+            for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
+                size_t first = firsts[i] * frames / FRAMES, count = i ? 7 : frames;
+                if (first + count > frames) first = frames - count;
+                assert_int_equal(audio_read_part(in_folder("part"), first, count, part, NULL), VOCODE_OK);
+                assert_memory_equal(part, whole.samples + first, count * sizeof *part);
+            }
+            assert_int_equal(audio_read_part(in_folder("part"), frames - 6, 7, part, &error), VOCODE_FORMAT);
+            assert_non_null(strstr(error.message, "part: expected at least"));
+            audio_free(&whole);
+        }
+    SF_INFO info = {.samplerate = RATE, .channels = 1, .format = SF_FORMAT_OGG | SF_FORMAT_VORBIS};
+    SNDFILE *file = sf_open(in_folder("part"), SFM_WRITE, &info);
+    assert_int_equal(sf_writef_float(file, x, FRAMES), FRAMES);
+    sf_close(file);
+    assert_int_equal(audio_read_part(in_folder("part"), 0, 7, part, &error), VOCODE_UNSUPPORTED);
+    assert_int_equal(audio_read_part(in_folder("absent"), 0, 7, part, &error), VOCODE_IO);
+    unlink(in_folder("part"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_reads_back),
-        cmocka_unit_test(wav_header_by_the_book),
-        cmocka_unit_test(integers_scale_and_clip),
-        cmocka_unit_test(block_sizes_do_not_matter),
-        cmocka_unit_test(a_pipe_gets_a_valid_stream),
-        cmocka_unit_test(pipes_and_standard_input_read),
-        cmocka_unit_test(refuses_to_write),
-        cmocka_unit_test(mono_is_mixed_resampled_and_said),
-        cmocka_unit_test(refuses_to_read),
+        cmocka_unit_test(parts_are_of_the_whole),           cmocka_unit_test(written_reads_back),
+        cmocka_unit_test(wav_header_by_the_book),           cmocka_unit_test(integers_scale_and_clip),
+        cmocka_unit_test(block_sizes_do_not_matter),        cmocka_unit_test(a_pipe_gets_a_valid_stream),
+        cmocka_unit_test(pipes_and_standard_input_read),    cmocka_unit_test(refuses_to_write),
+        cmocka_unit_test(mono_is_mixed_resampled_and_said), cmocka_unit_test(refuses_to_read),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

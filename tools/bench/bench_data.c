@@ -1,7 +1,7 @@
 /* Batches of training data a second, and how long it takes to look at all recordings first.
  *
- * usage: bench_data MODEL BATCH FRAMES VALID PATH...      MODEL: what `vocode init` writes; VALID: a list, or ""
- * Prints the data set's description and a JSON object for dataset_batch and for loaders of one and two threads. */
+ * usage: bench_data MODEL BATCH FRAMES CACHE_MB VALID PATH...      MODEL: what `vocode init` writes; VALID: a list, or
+ * "" Prints the data set's description and a JSON object for dataset_batch and for loaders of one and two threads. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -62,19 +62,20 @@ int main(int count, char **arguments) {
     dataset *set;
     char text[512];
     const warning_sink warnings = {show_warning, NULL};
-    if (count < 6) {
-        fprintf(stderr, "usage: bench_data MODEL BATCH FRAMES VALID PATH...\n");
+    if (count < 7) {
+        fprintf(stderr, "usage: bench_data MODEL BATCH FRAMES CACHE_MB VALID PATH...\n");
         return 2;
     }
     check(vocode_model_open(arguments[1], &model, &error), &error);
-    dataset_options options = {.paths = (const char *const *)(arguments + 5),
-                               .path_count = (size_t)(count - 5),
+    dataset_options options = {.paths = (const char *const *)(arguments + 6),
+                               .path_count = (size_t)(count - 6),
                                .model = model,
                                .batch = (size_t)atoi(arguments[2]),
                                .segment = (size_t)atoi(arguments[3]) * model->hop,
                                .seed = 1};
     check(config_read(NULL, dataset_keys, dataset_key_count, &options.settings, "data", &error), &error);
-    snprintf(options.settings.valid, sizeof options.settings.valid, "%s", arguments[4]);
+    snprintf(options.settings.valid, sizeof options.settings.valid, "%s", arguments[5]);
+    options.settings.cache_mb = (size_t)atoi(arguments[4]);
     double start = now();
     check(dataset_open(&options, &warnings, &set, &error), &error);
     double opened = now() - start;

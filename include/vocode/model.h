@@ -34,7 +34,7 @@ VOCODE_API void vocode_model_free(vocode_model *model);
 
 /* What a model is. Strings are borrowed and live as long as the model. */
 typedef struct vocode_model_info {
-    const char *kind;         /* "waveglow", "squeezewave", "frameflow" */
+    const char *kind;         /* "waveglow", "squeezewave", "frameflow", "frameflow-cnf" */
     const char *config;       /* the whole configuration, JSON text */
     size_t parameters;        /* trained numbers */
     unsigned sample_rate;     /* Hz */
@@ -59,8 +59,8 @@ typedef int (*vocode_progress)(void *context, double done);
 typedef void (*vocode_warning)(void *context, const char *sentence);
 
 /* Synthesis options. Zero-initialise; a zero field means the default. Later versions of the library add fields at the
- * end alone. size tells them which fields the caller was compiled with: 0 means those of the first version, all that
- * there are today; sizeof(vocode_synthesis) is needed to set fields that were added since. An older library refuses a
+ * end alone. size tells them which fields the caller was compiled with: 0 means those of the first version, up to
+ * context; sizeof(vocode_synthesis) is needed to set fields that were added since. An older library refuses a
  * field that it does not have where that is not zero (VOCODE_UNSUPPORTED), and ignores it otherwise. */
 typedef struct vocode_synthesis {
     size_t size;              /* 0, or sizeof(vocode_synthesis) as compiled */
@@ -78,14 +78,15 @@ typedef struct vocode_synthesis {
     vocode_progress progress; /* may be NULL */
     vocode_warning warning;   /* may be NULL */
     void *context;            /* for both */
+    int steps;                /* of a continuous flow's solver; 0: the model's own. Needs size */
 } vocode_synthesis;
 
 /* mel [frames, n_mels] -> audio [frames * hop], sample 0 at the centre of frame 0 (of its first hop for conventions
  * that do not centre). options NULL means all defaults. VOCODE_SHAPE for zero frames, another number of bands than the
  * model's or a noise of another length, VOCODE_VALUE on NaN or infinity (the sentence says where) and for a preset that
  * there is none of, VOCODE_CONVENTION where the mel's convention cannot be converted exactly, VOCODE_ARGUMENT for
- * options out of range, VOCODE_UNSUPPORTED for passes of a model that does not state its convention, VOCODE_CANCELLED,
- * VOCODE_MEMORY. */
+ * options out of range, VOCODE_UNSUPPORTED for passes of a model that does not state its convention and for steps of
+ * one without a continuous flow, VOCODE_CANCELLED, VOCODE_MEMORY. */
 VOCODE_API vocode_status vocode_synthesize(const vocode_model *model, const float *mel, size_t frames, size_t n_mels,
                                            const vocode_synthesis *options, float *audio, vocode_error *error);
 
@@ -113,7 +114,8 @@ VOCODE_API vocode_status vocode_decode(const vocode_model *model, const float *l
                                        size_t frames, int threads, float *audio, vocode_error *error);
 
 typedef struct vocode_likelihood {
-    double nll_nats;        /* exact negative log-likelihood a number of the latent, the Gaussian's constant included */
+    double nll_nats;        /* negative log-likelihood a number of the latent, the Gaussian's constant included: exact,
+                               but estimated for kinds with a continuous flow (docs/FLOWS.md, field) */
     double nll_bits;        /* the same, in bits */
     double sigma;           /* of the Gaussian that it is stated under */
     double log_determinant; /* of the whole clip, nats */

@@ -22,6 +22,8 @@ static const option_row options[] = {
      .doc = "mel-consistency passes, 0 for none (default: the model's)"},
     {"refine", 0, "N", OPTION_INTEGER, offsetof(arguments, refine), .least = 0, .most = 1000,
      .doc = "phase-refinement iterations after them, 0 for none (default: the model's; none when streaming)"},
+    {"steps", 0, "N", OPTION_INTEGER, offsetof(arguments, steps), .least = 1, .most = 1000,
+     .doc = "steps of a continuous flow's solver: fewer are faster (default: the model's)"},
     {"denoise", 0, "A", OPTION_NUMBER, offsetof(arguments, denoise), .least = 0, .most = 100,
      .doc = "strength of the removal of the model's bias tones, 0.1 is mild (default: 0, none)"},
     {"mel-preset", 0, "NAME", OPTION_TEXT, offsetof(arguments, mel_preset),
@@ -66,6 +68,7 @@ static bool streams(const arguments *given, const job *item) {
 static vocode_synthesis settings_of(const synth *run) {
     const arguments *given = run->given;
     return (vocode_synthesis){
+        .size = sizeof(vocode_synthesis),
         .sigma = given->sigma.number,
         .silent_latent = given->sigma.given && given->sigma.number == 0,
         .seed = given->seed.integer,
@@ -75,6 +78,7 @@ static vocode_synthesis settings_of(const synth *run) {
         .gain_db = given->gain.number,
         .mel_preset = given->mel_preset.text,
         .threads = (int)given->threads.integer,
+        .steps = (int)given->steps.integer,
     };
 }
 

@@ -27,7 +27,7 @@ typedef struct option_value {
 typedef struct arguments {
     option_value help, version, quiet, verbose;
     option_value model, threads, output, json;
-    option_value sigma, seed, noise, mel, mel_preset, mel_match, refine, denoise, precision;
+    option_value sigma, seed, noise, mel, mel_preset, mel_match, refine, denoise, precision, steps;
     option_value format, raw, gain, layout, preset, license, strength, html;
     option_value chunk, mel_stream, seconds;
     char **items; /* [count] the other arguments */

@@ -1,25 +1,22 @@
-/* A continuous flow: rows are carried from noise to data along velocities that a network finds from them, from the
+/* A continuous flow: rows are carried from a source to data along velocities that a network finds from them, from the
  * conditioning and from the time.
  *
  * Lipman, Chen, Ben-Hamu, Nickel, Le, "Flow matching for generative modeling", ICLR 2023: the map is that of the
- * differential equation dy/da = v(y, a) (eq. 1), and v is fitted to the velocities of simple paths from noise to data
- * (eq. 9). Our paths are arcs of a circle instead of their straight lines (the variance-preserving path that Salimans,
- * Ho, "Progressive distillation", ICLR 2022, appendix D, write in angles). With e noise, x data, t in [0, 1]:
+ * differential equation dy/dt = v(y, t), t from 0 to 1 (eq. 1), and v is fitted to the velocities of simple paths (eq.
+ * 9). The paths are straight lines between pairs of a source and a datum, which need not be independent (Tong et al.,
+ * "Improving and generalizing flow-based generative models with minibatch optimal transport", TMLR 2024, section 3.1):
  *
- *     y(a) = cos(a) e + sin(a) x,  dy/da = -sin(a) e + cos(a) x,  a = t pi / 2
- *     loss = E |v(y(a), a) - dy/da|^2,  at its least v = E[dy/da | y(a)]
+ *     y(t) = (1 - t) source + t x,  loss = E |v(y(t), t) - (x - source)|^2
  *
- * Why: if x is standard normal, given anything, y is at every a and the best velocity is zero. So a fresh network,
- * whose last layer is zero, is exact for data that are white already, and the map is the identity whatever the number
- * of steps. Put behind a flow that has whitened its data as far as it could, this one begins as good as that one and
- * learns what it left over; its velocities are small where little is left, so few steps carry far. It is the
- * preconditioned prediction of x as well: x = sin(a) y + cos(a) v.
+ * A fresh network's last layer is zero, so a fresh field is the identity whatever the number of steps: put where
+ * another flow gives samples, it begins as good as that one. The nearer the pairs, the smaller the velocities and the
+ * fewer steps carry far; for those few steps it may be trained by a loss of what comes out (field_carry) as well.
  *
- * The map. h = pi / (2 steps); latent -> data is n explicit steps, data -> latent undoes each of them (I + A is a
+ * The map. h = 1 / steps; latent -> data is n explicit steps, data -> latent undoes each of them (I + A is a
  * residual block: Behrmann, Grathwohl, Chen, Duvenaud, Jacobsen, "Invertible residual networks", ICML 2019):
  *
- *     euler      y' = y + h v(y, a)
- *     midpoint   y' = y + h v(y + h/2 v(y, a), a + h/2)         both are y' = y + d(y)
+ *     euler      y' = y + h v(y, t)
+ *     midpoint   y' = y + h v(y + h/2 v(y, t), t + h/2)         both are y' = y + d(y)
  *     undone     y <- y' - d(y), until it stays (their algorithm 1); it does where d contracts, that is, where steps
  *                are small enough. VOCODE_VALUE and a sentence where it does not.
  *     log|det dz/dx| = -sum over steps of log|det (I + A)|, A the Jacobian of d at y
@@ -55,11 +52,6 @@ typedef struct field {
     field_solver solver;
 } field;
 
-double field_angle(double t) {
-    static const double quarter_turn = 1.57079632679489661923; /* pi / 2 */
-    return t * quarter_turn;
-}
-
 /* The embedding's fastest sinusoid turns 1000 radians in unit time, made for diffusions of a thousand steps; velocities
  * that a few steps follow change more slowly. */
 real field_clock(double t) {
@@ -87,7 +79,7 @@ real field_time(const flow *base, size_t steps, size_t e) {
 
 field_stage field_stage_of(const flow *base, size_t steps, size_t e) {
     const field *self = (const field *)base;
-    double h = field_angle(1) / (double)steps_or_own(self, steps);
+    double h = 1 / (double)steps_or_own(self, steps);
     bool middle = self->solver == FIELD_MIDPOINT && e % 2 == 0;
     return (field_stage){(real)(middle ? h / 2 : h), middle};
 }

@@ -4,22 +4,25 @@
 
 #include "flows/flow.h"
 
-/* Where a training example lies on its path: its time and its noise are a function of
- * (seed, step, place in the batch). */
+/* Where training examples lie on their paths: times are a function of (seed, step, place in the batch). */
 typedef struct field_draw {
     uint64_t seed, step;
 } field_draw;
 
-/* self: a field. The flow matching loss of noise and of data x [batch, frames, channels] of the run (run->shape,
- * run->cond): the mean over all numbers of |v(y, a) - dy/da|^2, 1 where nothing of white data is known. Where
- * run->grads is given, the gradients of weight * loss accumulate into it and into run->dcond; x gets none. Takes
- * scratch; tape is an arena for what the network keeps, given back. While measuring, it makes the calls of a run with
- * gradients. */
-void field_match(const flow *self, const flow_run *run, const real *x, field_draw draw, double weight, arena *tape,
+/* self: a field, here and below. The flow matching loss of pairs source and x [batch, frames, channels] of the run
+ * (run->shape, run->cond): the mean over all numbers of |v(y, t) - (x - source)|^2. Where run->grads is given, its
+ * gradients accumulate into it and into run->dcond; source and x get none. Takes scratch; tape is an arena for what the
+ * network keeps, given back. While measuring, it makes the calls of a run with gradients. */
+void field_match(const flow *self, const flow_run *run, const real *source, const real *x, field_draw draw, arena *tape,
                  double *loss);
 
-/* The angle a of a time t, and the time that the network is told. */
-double field_angle(double t);
+/* z -> x [batch, frames, channels] as the inverse, in the configured steps, with a tape; then from dx, which becomes
+ * the gradient of z, those of the parameters and of the conditioning (run->grads, run->dcond: accumulate, unless NULL).
+ * tape: as forward and backward of flows. Both take scratch. */
+void field_carry(const flow *self, const flow_run *run, const real *z, real *x, arena *tape);
+void field_carry_backward(const flow *self, const flow_run *run, real *dx, arena *tape);
+
+/* What the network is told of a time in [0, 1]. */
 real field_clock(double t);
 
 /* Evaluations of the network that so many steps take; steps 0: the flow's own number. */

@@ -26,7 +26,7 @@
     X(scale, 5, "divides by a standard deviation that a network finds from the conditioning",                     \
       "Dinh, Krueger, Bengio 2015, section 3.3, with the scale made a function as in Prenger et al. 2018, eq. 4") \
     X(field, 9, "rows carried along the velocities that a network finds, in a few steps",                         \
-      "Lipman et al. 2023, eq. 1 and 9; Salimans, Ho 2022, appendix D; Behrmann et al. 2019, algorithm 1")        \
+      "Lipman et al. 2023, eq. 1 and 9; Behrmann et al. 2019, eq. 8, algorithms 1 and 2")                         \
     X(affine, 2, "scales and shifts every channel", "Dinh, Krueger, Bengio 2015, section 3.3")                    \
     X(exp, 0, "positive data are the exponential of the latent",                                                  \
       "the change of variables, Rezende, Mohamed 2015, eq. 5")                                                    \

@@ -9,7 +9,8 @@ vocode_status modulation_build(modulation *self, param_set *set, const char *pre
     *self = (modulation){.layers = layers, .channels = channels};
     size_t dim = DIM_PER_FEATURE * features;
     char name[PARAM_NAME_SIZE];
-    const conv1d_options spread = {.inputs = dim, .outputs = modulation_width(self), .linear = true};
+    const conv1d_options spread = {
+        .inputs = dim, .outputs = modulation_width(self), .linear = true, .transposing = true};
     TRY(time_embedding_build(&self->embed, set, prefix, features, dim, error));
     snprintf(name, sizeof name, "%sspread.", prefix);
     return conv1d_build(&self->spread, set, name, &spread, error);

@@ -7,8 +7,9 @@ static const double longest_period = 10000;
 
 vocode_status time_embedding_build(time_embedding *layer, param_set *set, const char *prefix, size_t features,
                                    size_t dim, vocode_error *error) {
-    const conv1d_options first = {.inputs = features, .outputs = dim, .linear = true};
-    const conv1d_options second = {.inputs = dim, .outputs = dim, .linear = true};
+    /* backward for a network's rows goes through these small layers, too */
+    const conv1d_options first = {.inputs = features, .outputs = dim, .linear = true, .transposing = true};
+    const conv1d_options second = {.inputs = dim, .outputs = dim, .linear = true, .transposing = true};
     char name[PARAM_NAME_SIZE];
     *layer = (time_embedding){.features = features, .dim = dim};
     if (!features || features % 2 || !dim)

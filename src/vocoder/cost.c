@@ -19,6 +19,8 @@ double model_multiply_adds(const vocode_model *model) {
         if (!is_weight(p)) continue;
         double rows = columns;
         if (begins(p->name, "upsample.")) rows = frames;
+        if (model->type->evaluations && begins(p->name, "field.")) rows *= (double)model->type->evaluations(model);
+        if (begins(p->name, "field.time.")) rows = 0; /* once a stream */
         if (strstr(p->name, "cond_layer")) rows = columns / (double)model->columns_per_cond;
         sum += rows * (double)p->count;
     }

@@ -10,40 +10,9 @@
 
 #include "flows/composite.h"
 #include "flows/registry.h"
-#include "vocoder/model.h"
+#include "vocoder/frameflow.h"
 
-typedef struct frameflow_sizes {
-    size_t n_mels, hop, n_flows, dim, n_blocks, white_dim, white_blocks, expansion, kernel;
-    double mel_mean, mel_deviation, white_offset;
-} frameflow_sizes;
-
-#define SIZE(member, fallback, low, high, text)                                                                        \
-    {                                                                                                                  \
-        .name = #member, .type = CONFIG_INT, .offset = offsetof(frameflow_sizes, member), .default_value = (fallback), \
-        .least = (low), .most = (high), .doc = (text)                                                                  \
-    }
-#define NUMBER(member, fallback, low, high, text)                                          \
-    {                                                                                      \
-        .name = #member, .type = CONFIG_REAL, .offset = offsetof(frameflow_sizes, member), \
-        .default_value = (fallback), .least = (low), .most = (high), .doc = (text)         \
-    }
-
-static const config_key keys[] = {
-    SIZE(n_mels, 80, 1, 4096, "bands of the mel"),
-    SIZE(hop, 256, 4, 65536, "samples a frame, and MDCT bins a column"),
-    SIZE(n_flows, 8, 1, 1024, "steps of 1x1 and coupling"),
-    SIZE(dim, 192, 1, 16384, "channels of a coupling network"),
-    SIZE(n_blocks, 3, 0, 1024, "ConvNeXt blocks of a coupling network"),
-    SIZE(white_dim, 160, 1, 16384, "channels of the whitening network"),
-    SIZE(white_blocks, 2, 0, 1024, "ConvNeXt blocks of the whitening network"),
-    SIZE(expansion, 3, 1, 64, "hidden channels of a block over its channels"),
-    SIZE(kernel, 7, 1, 255, "taps of a depthwise convolution"),
-    NUMBER(mel_mean, -5, -1e3, 1e3, "subtracted from the mel before the networks"),
-    NUMBER(mel_deviation, 3, 1e-3, 1e3, "and then divided by"),
-    NUMBER(white_offset, -4, -1e3, 1e3, "added to the whitening network's log-scales"),
-};
-
-enum { BEFORE_STEPS = 2 }; /* MDCT and conditional scale */
+static const config_key keys[] = {FRAMEFLOW_KEYS(FRAMEFLOW_SIZE, FRAMEFLOW_NUMBER)};
 
 static vocode_status build_step(vocode_model *model, size_t k, flow **pair, vocode_error *error) {
     const frameflow_sizes *sizes = model->sizes;
@@ -60,9 +29,14 @@ static vocode_status build_step(vocode_model *model, size_t k, flow **pair, voco
     return flow_build("coupling", options, dims, &model->params, prefix, &pair[1], error);
 }
 
-static vocode_status build_parts(vocode_model *model, flow **parts, vocode_error *error) {
+vocode_status frameflow_build_parts(vocode_model *model, size_t gap, flow **parts, vocode_error *error) {
     const frameflow_sizes *sizes = model->sizes;
     char options[256];
+    model->hop = model->group = model->latent_channels = sizes->hop;
+    model->n_mels = model->cond_channels = sizes->n_mels;
+    model->columns_per_cond = 1;
+    model->frame_blocks = true;
+    if (sizes->hop % 2) return failed(error, VOCODE_VALUE, "expected an even hop, found %zu", sizes->hop);
     snprintf(options, sizeof options, "{\"bins\": %zu}", sizes->hop);
     TRY(flow_build("mdct", options, (flow_dims){1, 0}, &model->params, "", &parts[0], error));
     snprintf(options, sizeof options,
@@ -70,32 +44,32 @@ static vocode_status build_parts(vocode_model *model, flow **parts, vocode_error
              sizes->white_blocks, sizes->white_dim, sizes->expansion, sizes->kernel, sizes->white_offset);
     TRY(flow_build("scale", options, (flow_dims){sizes->hop, sizes->n_mels}, &model->params, "whiten.", &parts[1],
                    error));
-    for (size_t k = 0; k < sizes->n_flows; k++) TRY(build_step(model, k, parts + BEFORE_STEPS + 2 * k, error));
+    parts += FRAMEFLOW_FRONT + gap;
+    for (size_t k = 0; k < sizes->n_flows; k++) TRY(build_step(model, k, parts + 2 * k, error));
     return VOCODE_OK;
+}
+
+vocode_status frameflow_join(vocode_model *model, vocode_status built, flow **parts, size_t count,
+                             vocode_error *error) {
+    if (built == VOCODE_OK) return sequence_new(parts, count, &model->chain, error);
+    for (size_t i = 0; i < count; i++) flow_free(parts[i]);
+    return built;
 }
 
 static vocode_status build(vocode_model *model, bool normed, vocode_error *error) {
     (void)normed; /* no weight norm in these networks */
     const frameflow_sizes *sizes = model->sizes;
-    model->hop = model->group = model->latent_channels = sizes->hop;
-    model->n_mels = model->cond_channels = sizes->n_mels;
-    model->columns_per_cond = 1;
-    model->frame_blocks = true;
-    if (sizes->hop % 2) return failed(error, VOCODE_VALUE, "expected an even hop, found %zu", sizes->hop);
-    size_t count = BEFORE_STEPS + 2 * sizes->n_flows;
+    size_t count = FRAMEFLOW_FRONT + 2 * sizes->n_flows;
     flow **parts = calloc(count, sizeof *parts);
     if (!parts) return failed(error, VOCODE_MEMORY, "cannot allocate a chain of %zu flows", count);
-    vocode_status status = build_parts(model, parts, error);
-    if (status == VOCODE_OK)
-        status = sequence_new(parts, count, &model->chain, error);
-    else
-        for (size_t i = 0; i < count; i++) flow_free(parts[i]);
+    vocode_status status = frameflow_build_parts(model, 0, parts, error);
+    status = frameflow_join(model, status, parts, count, error);
     free(parts);
     return status;
 }
 
-static void condition(const vocode_model *model, compute *work, size_t batch, size_t frames, const real *mel,
-                      size_t columns, real *cond) {
+void frameflow_condition(const vocode_model *model, compute *work, size_t batch, size_t frames, const real *mel,
+                         size_t columns, real *cond) {
     const frameflow_sizes *sizes = model->sizes;
     if (measuring(work)) return;
     for (size_t b = 0; b < batch; b++) {
@@ -113,5 +87,5 @@ const vocoder_class frameflow_class = {
     .key_count = sizeof keys / sizeof *keys,
     .sizes_size = sizeof(frameflow_sizes),
     .build = build,
-    .condition = condition,
+    .condition = frameflow_condition,
 };

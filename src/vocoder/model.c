@@ -191,6 +191,10 @@ void vocode_model_free(vocode_model *model) {
     free(model);
 }
 
+size_t model_reach(const vocode_model *model, size_t steps) {
+    return model->type->reach ? model->type->reach(model, steps) : flow_reach(model->chain);
+}
+
 vocode_status model_mel(const vocode_model *model, const mel_convention **out, vocode_error *error) {
     if (!model->has_mel)
         return failed(error, VOCODE_UNSUPPORTED, "the model does not say which mel convention it was trained on");

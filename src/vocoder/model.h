@@ -48,6 +48,11 @@ typedef struct vocoder_class {
     /* From the conditioning's gradient to the parameters' (accumulates). NULL: it has none. */
     void (*condition_backward)(const vocode_model *model, compute *work, size_t batch, size_t frames, const real *mel,
                                size_t columns, const real *dcond, real *grads);
+    /* Of kinds with a continuous flow: latent columns that the chain's inverse looks ahead when its solver takes so
+     * many steps (0: the configuration's number). NULL: the chain has no steps. */
+    size_t (*reach)(const vocode_model *model, size_t steps);
+    /* Of the same kinds: how often a column goes through the networks under "field.". NULL: there are none. */
+    size_t (*evaluations)(const vocode_model *model);
     /* What training minimises: writes the loss of the task's batch (a mean over its latent numbers, so that batches of
      * any size compare) and, where task->grads is given, accumulates its gradients into task->grads and task->dcond. A
      * function of the parameters, the arrays and task->objective alone, at any number of threads. Never allocates: it
@@ -76,7 +81,7 @@ struct vocode_model {
     bool frame_blocks;       /* blocks are centred on frames: they start half a hop before sample 0 */
 };
 
-extern const vocoder_class waveglow_class, squeezewave_class, frameflow_class;
+extern const vocoder_class waveglow_class, squeezewave_class, frameflow_class, frameflow_cnf_class;
 const vocoder_class *vocoder_class_find(const char *kind); /* NULL when there is none */
 
 /* Reads a configuration into a model without weights: kind, sizes, settings, mel. strict refuses unknown keys;
@@ -110,6 +115,9 @@ vocode_status model_prepare(vocode_model *model, vocode_error *error);
 /* Makes an opened model ready for block_trainer and blocks_gradient: until then its layers hold no weights for backward
  * passes. A created one is. */
 vocode_status model_prepare_training(vocode_model *model, vocode_error *error);
+
+/* Latent columns that the chain's inverse looks ahead, with so many steps of a continuous flow (0: the model's own). */
+size_t model_reach(const vocode_model *model, size_t steps);
 
 /* The mel convention, or VOCODE_UNSUPPORTED with a sentence where the model has none. */
 vocode_status model_mel(const vocode_model *model, const mel_convention **out, vocode_error *error);

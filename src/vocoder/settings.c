@@ -5,7 +5,7 @@
 #include "vocoder/model.h"
 
 static const config_key settings_keys[] = {
-    {"kind", CONFIG_OTHER, .doc = "which kind of model: waveglow, squeezewave or frameflow"},
+    {"kind", CONFIG_OTHER, .doc = "which kind of model: waveglow, squeezewave, frameflow or frameflow-cnf"},
     {"sample_rate", CONFIG_INT, offsetof(vocoder_settings, sample_rate), 22050, 1000, 768000, .doc = "Hz"},
     {"mel", CONFIG_OTHER, .doc = "the mel convention: {\"preset\": NAME} or every parameter"},
     {"sigma", CONFIG_REAL, offsetof(vocoder_settings, sigma), 1, 0, 10, .doc = "noise of synthesis, by default"},
@@ -21,7 +21,8 @@ static const config_key settings_keys[] = {
 };
 enum { SETTINGS_COUNT = sizeof settings_keys / sizeof *settings_keys };
 
-static const vocoder_class *const classes[] = {&waveglow_class, &squeezewave_class, &frameflow_class};
+static const vocoder_class *const classes[] = {&waveglow_class, &squeezewave_class, &frameflow_class,
+                                               &frameflow_cnf_class};
 enum { CLASS_COUNT = sizeof classes / sizeof *classes };
 
 const vocoder_class *vocoder_class_find(const char *kind) {
@@ -86,7 +87,8 @@ vocode_status model_parse(const json_t *config, const char *where, bool strict, 
     const vocoder_class *type = vocoder_class_find(kind);
     if (!type)
         return failed(error, VOCODE_UNSUPPORTED,
-                      "%s: expected the kind waveglow, squeezewave or frameflow, found \"%.64s\"", where, kind);
+                      "%s: expected the kind waveglow, squeezewave, frameflow or frameflow-cnf, found \"%.64s\"", where,
+                      kind);
     vocode_model *model = calloc(1, sizeof *model);
     if (!model) return failed(error, VOCODE_MEMORY, "%s: cannot allocate a model", where);
     model->type = type;

@@ -11,6 +11,7 @@
 #include "vocoder/options.h"
 #include "vocoder/outlet.h"
 
+enum { MOST_STEPS = 1000 };  /* as in configurations */
 enum { TILE_COLUMNS = 256 }; /* latent columns that go through the whole chain at once, while they are in cache */
 
 struct vocode_stream {
@@ -51,8 +52,18 @@ static vocode_status check_options(const vocode_synthesis *options, vocode_error
     if (!isfinite(options->denoise) || options->denoise < 0)
         return failed(error, VOCODE_ARGUMENT, "expected a denoise strength of zero or more, found %g",
                       options->denoise);
+    if (options->steps < 0 || options->steps > MOST_STEPS)
+        return failed(error, VOCODE_ARGUMENT, "expected 0 to %d steps, found %d", MOST_STEPS, options->steps);
     if (!isfinite(options->gain_db))
         return failed(error, VOCODE_ARGUMENT, "expected a finite gain, found %g dB", options->gain_db);
+    return VOCODE_OK;
+}
+
+/* Only continuous flows have steps. */
+static vocode_status check_steps(const vocode_stream *self, vocode_error *error) {
+    if (self->options.steps && !self->model->type->reach)
+        return failed(error, VOCODE_UNSUPPORTED, "a %s has no continuous flow: expected no steps, found %d",
+                      self->model->type->kind, self->options.steps);
     return VOCODE_OK;
 }
 
@@ -89,7 +100,7 @@ static vocode_status open_end(vocode_stream *self, bool whole, vocode_error *err
 static bool open_queues(vocode_stream *self) {
     const vocode_model *model = self->model;
     size_t history = model->type->history ? model->type->history(model) : 0, rate = columns_per_frame(model);
-    size_t reach = flow_reach(model->chain), tile = self->most * rate;
+    size_t reach = model_reach(model, (size_t)self->options.steps), tile = self->most * rate;
     size_t held = (reach + 4 * tile) / model->columns_per_cond + 4;
     if (!row_queue_new(&self->mel, model->n_mels, history + 2 * self->most, -(ptrdiff_t)history)) return false;
     row_queue_push_zeros(&self->mel, history);
@@ -105,7 +116,8 @@ static vocode_status open_chain(vocode_stream *self, vocode_error *error) {
     const stream_setting part = {.most = self->most * columns_per_frame(model),
                                  .threads = block_threads(self->options.threads),
                                  .repeat = model->columns_per_cond,
-                                 .cond = &self->cond};
+                                 .cond = &self->cond,
+                                 .steps = (size_t)self->options.steps};
     if (!open_queues(self)) return failed(error, VOCODE_MEMORY, "cannot allocate a stream");
     TRY(flow_stream_new(model->chain, &part, &self->chain, error));
     size_t scratch = self->chain->scratch ? self->chain->scratch : 1;
@@ -118,6 +130,7 @@ static vocode_status open_chain(vocode_stream *self, vocode_error *error) {
 static vocode_status open_stream(vocode_stream *self, bool whole, vocode_error *error) {
     const vocode_model *model = self->model;
     TRY(check_options(&self->options, error));
+    TRY(check_steps(self, error));
     TRY(find_convention(self, error));
     size_t rate = runs_on_arrival(model) ? columns_per_frame(model) : 1;
     self->most = rate < TILE_COLUMNS ? TILE_COLUMNS / rate : 1;
@@ -320,6 +333,6 @@ size_t vocode_stream_pull(vocode_stream *stream, float *samples, size_t most) {
 
 size_t vocode_stream_look_ahead(const vocode_stream *stream) {
     const vocode_model *model = stream->model;
-    size_t samples = flow_reach(model->chain) * model->group + outlet_look_ahead(stream->end);
+    size_t samples = model_reach(model, (size_t)stream->options.steps) * model->group + outlet_look_ahead(stream->end);
     return (samples + model->hop - 1) / model->hop;
 }

@@ -106,7 +106,7 @@ config() { echo "$1" >config.json; }
 config '{'
 refuses 'config.json.*line 2|config.json.*line 1' vocode init config.json out.safetensors
 config '{"kind": "wavenet"}'
-refuses 'config.json: .*waveglow, squeezewave or frameflow.*wavenet' vocode init config.json out.safetensors
+refuses 'config.json: .*waveglow, squeezewave, frameflow or frameflow-cnf.*wavenet' vocode init config.json out.safetensors
 sed 's/"dim"/"dims"/' model.json >config.json
 refuses 'config.json.*dims.*dim' vocode init config.json out.safetensors
 sed 's/"n_flows": 2/"n_flows": "two"/' model.json >config.json

@@ -154,6 +154,24 @@ cmp -s raw16 out4/mel.raw && wrong "gain ignored"
 [ -s out4/mel.raw ] || wrong "no out4/mel.raw"
 refuses 'no file ending in .npy' vocode out1/ -o out5
 
+# A continuous flow: as many steps as the configuration says, or as are asked for; streamed, encoded, scored like any other.
+cat >cnf.json <<'EOF'
+{"kind": "frameflow-cnf", "sample_rate": 22050, "sigma": 0.8, "mel": {"preset": "tacotron2"},
+ "frameflow-cnf": {"n_mels": 80, "hop": 256, "n_flows": 1, "dim": 4, "n_blocks": 1, "white_dim": 4, "white_blocks": 1,
+  "expansion": 1, "kernel": 3, "field_dim": 4, "field_blocks": 1, "field_kernel": 3, "steps": 3}}
+EOF
+run 0 vocode init cnf.json cnf.safetensors --seed 3
+run 0 vocode info cnf.safetensors
+prints 'kind: +frameflow-cnf'
+prints 'look-ahead: +9 frames'
+run 0 vocode mel.npy cnf.wav --model cnf.safetensors --seed 2 -q
+run 0 vocode mel.npy cnf3.wav --model cnf.safetensors --seed 2 --steps 3 --chunk 7 -q
+same cnf.wav cnf3.wav
+run 0 vocode encode cnf.wav cnf_z.npy --model cnf.safetensors
+run 0 vocode decode cnf_z.npy mel.npy cnf_back.wav --model cnf.safetensors
+run 0 vocode score cnf.wav --model cnf.safetensors
+refuses 'a frameflow has no continuous flow' vocode mel.npy no.wav --steps 3
+
 # A mel in another convention that converts exactly; one that does not; one that only looks wrong.
 helper wav tone.wav 22050 1 1.2 0.5
 for preset in tacotron2 hifigan coqui fastspeech2; do vocode mel tone.wav $preset.npy --preset $preset || wrong mel; done

@@ -96,7 +96,7 @@ misused "raw.*format" vocode a.npy b.raw --raw s16le --format pcm16
 misused "needs a value" vocode a.npy b.wav --sigma
 misused "needs a value" vocode a.npy b.wav -o
 misused "takes no value" vocode a.npy b.wav --quiet=yes
-for option in --steps=3; do misused "no option" vocode a.npy b.wav $option; done
+for option in --stepz=3; do misused "no option" vocode a.npy b.wav $option; done
 misused "one of them" vocode mel a.wav b.npy --preset hifigan --model x
 misused "mel of one file" vocode score a.wav b.wav --mel m.npy
 misused "no name to call an output" vocode - -o d --model x.safetensors

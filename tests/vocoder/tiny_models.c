@@ -22,6 +22,9 @@ const char *const tiny_configs[] = {
     "\"kernel_size\": 3}}, \"mel\": {\"n_mels\": 2, \"hop\": 8, \"n_fft\": 32}}",
     "{\"kind\": \"frameflow\", \"frameflow\": {\"n_mels\": 3, \"hop\": 8, \"n_flows\": 2, \"dim\": 6, \"n_blocks\": 1, "
     "\"white_dim\": 4, \"white_blocks\": 1, \"expansion\": 2, \"kernel\": 3, \"white_offset\": 0.5}}",
+    "{\"kind\": \"frameflow-cnf\", \"frameflow-cnf\": {\"n_mels\": 3, \"hop\": 8, \"n_flows\": 1, \"dim\": 6, "
+    "\"n_blocks\": 1, \"white_dim\": 4, \"white_blocks\": 1, \"expansion\": 2, \"kernel\": 3, \"white_offset\": 0.5, "
+    "\"field_dim\": 5, \"field_blocks\": 1, \"field_kernel\": 3, \"field_features\": 4, \"steps\": 4, \"terms\": 0}}",
     NULL,
 };
 

@@ -62,6 +62,7 @@ class Synthesis(ctypes.Structure):
         ("progress", Progress),
         ("warning", Warn),
         ("context", ctypes.c_void_p),
+        ("steps", ctypes.c_int),
     ]
 
 

@@ -94,6 +94,7 @@ class Model:
         noise: Any = None,
         mel_match: Optional[int] = None,
         refine: Optional[int] = None,
+        steps: Optional[int] = None,
         denoise: float = 0.0,
         gain_db: float = 0.0,
         mel_preset: Optional[str] = None,
@@ -105,8 +106,8 @@ class Model:
 
         sigma: the noise's standard deviation; None: the model's own. seed: of the noise, 0 to 2**64 - 1: the same seed
         gives the same bits at any number of threads. noise: the latent to use as it is, [latent_channels, columns].
-        mel_match, refine: passes and iterations; None: the model's own, 0: none. denoise: strength of the bias
-        removal. gain_db: applied last. mel_preset: the convention that the mel is in where it is not the model's;
+        mel_match, refine: passes and iterations; None: the model's own, 0: none. steps: of a
+        continuous flow's solver; None: the model's own. denoise: strength of the bias removal. gain_db: applied last. mel_preset: the convention that the mel is in where it is not the model's;
         converted where that is exact. threads: 0: all. progress: called with 0 to 1; a true result cancels.
 
         VocodeError: SHAPE, VALUE for NaN, infinity or an unknown preset, CONVENTION for a mel that cannot be converted,
@@ -115,7 +116,7 @@ class Model:
         handle = self._open()
         rows = _arrays.mel_in(mel, self.info.n_mels, layout)
         latent = None if noise is None else _arrays.latent_in(noise, self.info.latent_channels)
-        options = Options(sigma, seed, latent, mel_match, refine, denoise, gain_db, mel_preset, threads, progress)
+        options = Options(sigma, seed, latent, mel_match, refine, denoise, gain_db, mel_preset, threads, progress, steps)
         audio = np.empty(len(rows) * self.info.hop, dtype=np.float32)
         options.call(
             "vocode_synthesize",
@@ -136,6 +137,7 @@ class Model:
         *,
         mel_match: Optional[int] = None,
         refine: Optional[int] = None,
+        steps: Optional[int] = None,
         denoise: float = 0.0,
         gain_db: float = 0.0,
         mel_preset: Optional[str] = None,
@@ -146,7 +148,7 @@ class Model:
         """A stream: push frames, take samples while they are made. With mels (an iterable of pieces [n_mels, n]) it can
         be iterated over. Options as for :meth:`synthesize`, but refine None is none here: refinement needs the whole
         signal, so with it all samples come at the end."""
-        options = Options(sigma, seed, None, mel_match, refine, denoise, gain_db, mel_preset, threads, progress)
+        options = Options(sigma, seed, None, mel_match, refine, denoise, gain_db, mel_preset, threads, progress, steps)
         return Stream(self._open(), self.info.n_mels, options, layout, mels)
 
     def mel(self, audio: Any, sr: Optional[int] = None, layout: str = "mels-first") -> np.ndarray:

@@ -60,6 +60,7 @@ class Options:
         mel_preset: Optional[str] = None,
         threads: int = 0,
         progress: Optional[Callable[[float], Any]] = None,
+        steps: Optional[int] = None,
     ) -> None:
         self._reports = _Reports(progress)
         self.struct = Synthesis(
@@ -75,6 +76,7 @@ class Options:
             threads=threads_in(threads),
             progress=Progress(self._reports.progress),
             warning=Warn(self._reports.warning),
+            steps=0 if steps is None else _arrays.whole(steps, "steps", 1, 1000),
         )
         if noise is not None:
             self.struct.noise = _arrays.floats(noise)

@@ -284,7 +284,8 @@ static void permutations_are(void **state) {
 static void points_cover_the_line(void **state) {
     (void)state;
     enum { SLOTS = 37, BINS = 10, EPOCHS = 200 };
-    size_t bins[BINS] = {0};
+    size_t bins[BINS] = {0}, same_place = 0;
+    double square = 0;
     for (uint64_t epoch = 0; epoch < EPOCHS; epoch++) {
         unsigned char seen[SLOTS] = {0};
         for (uint64_t i = 0; i < SLOTS; i++) {
@@ -292,8 +293,13 @@ static void points_cover_the_line(void **state) {
             assert_true(point >= 0 && point < 1);
             assert_false(seen[(size_t)(point * SLOTS)]++);
             bins[(size_t)(point * BINS)]++;
+            double inside = point * SLOTS - floor(point * SLOTS) - 0.5;
+            square += inside * inside / (EPOCHS * SLOTS);
+            same_place += floor(point * SLOTS) == floor(sampler_point(1, i, SLOTS) * SLOTS);
         }
     }
+    assert_true(fabs(square - 1.0 / 12) < 0.004);
+    assert_true(same_place < SLOTS + 3 * EPOCHS); /* an epoch's order is its own */
     for (size_t i = 0; i < BINS; i++) assert_true(abs((int)bins[i] - EPOCHS * SLOTS / BINS) < 80);
 }
 

@@ -11,7 +11,8 @@
  *
  * Training (frameflow_objective.c) has two objectives. "match" is flow matching of pairs (draft, data). The field's
  * velocities are then right in the limit of many steps. "spectral" trains the configured few steps as a sampler of what
- * is heard, by a spectral energy distance of samples to data, as second stages for few steps do. */
+ * is heard, by a spectral energy distance of samples to data and by the mel that they should have, as second stages for
+ * few steps do. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -52,6 +53,13 @@ static const config_key keys[] = {
      .least = 0,
      .most = 1,
      .doc = "match: correlation of a draft's latent with its datum's"},
+    {.name = "mel_weight",
+     .type = CONFIG_REAL,
+     .offset = offsetof(cnf_sizes, mel_weight),
+     .default_value = 1,
+     .least = 0,
+     .most = 1e3,
+     .doc = "spectral: of the distance of the samples' mel from the data's"},
 };
 
 static vocode_status build_field(vocode_model *model, flow **out, vocode_error *error) {
@@ -66,6 +74,12 @@ static vocode_status build_field(vocode_model *model, flow **out, vocode_error *
                       error);
 }
 
+static vocode_status make_distances(const vocode_model *model, cnf_parts *own, vocode_error *error) {
+    const cnf_sizes *sizes = model->sizes;
+    TRY(spectral_energy_new(&own->spectral, error));
+    return model->has_mel && sizes->mel_weight > 0 ? mel_distance_new(&model->mel, &own->mel, error) : VOCODE_OK;
+}
+
 static vocode_status build(vocode_model *model, bool normed, vocode_error *error) {
     (void)normed; /* no weight norm in these networks */
     const cnf_sizes *sizes = model->sizes;
@@ -75,7 +89,7 @@ static vocode_status build(vocode_model *model, bool normed, vocode_error *error
     vocode_status status = VOCODE_OK;
     if (own) own->parts = parts;
     if (!own || !parts) status = failed(error, VOCODE_MEMORY, "cannot allocate a chain of %zu flows", count);
-    if (status == VOCODE_OK && sizes->objective == CNF_SPECTRAL) status = spectral_energy_new(&own->spectral, error);
+    if (status == VOCODE_OK && sizes->objective == CNF_SPECTRAL) status = make_distances(model, own, error);
     if (status == VOCODE_OK) status = frameflow_build_parts(model, 1, parts, error);
     if (status == VOCODE_OK) status = build_field(model, &parts[FRAMEFLOW_FRONT], error);
     if (!own) free(parts);
@@ -90,6 +104,7 @@ static vocode_status build(vocode_model *model, bool normed, vocode_error *error
 static void destroy(vocode_model *model) {
     cnf_parts *own = model->own;
     spectral_energy_free(own->spectral);
+    mel_distance_free(own->mel);
     free(own->parts);
     free(own);
 }

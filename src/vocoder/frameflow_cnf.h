@@ -2,6 +2,7 @@
 #ifndef VOCODER_FRAMEFLOW_CNF_H
 #define VOCODER_FRAMEFLOW_CNF_H
 
+#include "dsp/mel_distance.h"
 #include "dsp/spectral_energy.h"
 #include "vocoder/frameflow.h"
 
@@ -11,7 +12,7 @@ typedef struct cnf_sizes {
     frameflow_sizes base; /* first: what frameflow.h asks for */
     size_t field_dim, field_blocks, field_kernel, field_features, steps, terms;
     int solver, objective;
-    double tie;
+    double tie, mel_weight;
 } cnf_sizes;
 
 /* model->own. The parts are the chain's. */
@@ -22,6 +23,7 @@ typedef struct cnf_parts {
     flow *const *couplings; /* [coupling_count], from data to latent */
     size_t coupling_count;
     spectral_energy *spectral; /* where the objective asks for it */
+    mel_distance *mel;         /* the same, where the model has a mel convention and mel_weight is not zero */
 } cnf_parts;
 
 /* vocoder_class.objective */

@@ -7,8 +7,9 @@
  *
  * spectral: two drafts of noise at the deviation of synthesis, independent of the data but for the mel, are carried
  * through the configured steps and back to samples, and compared with the data and with each other
- * (dsp/spectral_energy.h). Gradients come back through the MDCT, which is orthonormal, and the scale, which is linear
- * in its rows: its inverse applied to a gradient is its transpose. */
+ * (dsp/spectral_energy.h); their mels, which they were told, are compared with the data's (dsp/mel_distance.h,
+ * mel_weight times the mean of both). Gradients come back through the MDCT, which is orthonormal, and the scale, which
+ * is linear in its rows: its inverse applied to a gradient is its transpose. */
 #include "core/rng.h"
 #include "flows/field.h"
 #include "vocoder/blocks.h"
@@ -121,18 +122,30 @@ static vocode_status samples_backward(const cnf_run *it, const real *dy, real *s
 /* What the loop over batch elements works on. */
 typedef struct energy_job {
     const cnf_run *it;
-    const real *x, *y[DRAFTS];
-    real *dy[DRAFTS];
+    const real *x;
+    real *y[DRAFTS], *dy[DRAFTS];
     arena *memory; /* [batch] */
     double *sums;  /* [batch] */
 } energy_job;
 
+/* Of one signal, or the scratch that it takes. */
+static double element_distance(const energy_job *job, size_t each, size_t at, double share, arena *memory) {
+    const cnf_sizes *sizes = job->it->model->sizes;
+    const cnf_parts *own = job->it->own;
+    const real *x = memory->base ? job->x + at : NULL;
+    const real *y[DRAFTS] = {part_of(job->y[0], at), part_of(job->y[1], at)};
+    real *dy[DRAFTS] = {part_of(job->dy[0], at), part_of(job->dy[1], at)};
+    double sum = spectral_energy_run(own->spectral, each, x, y[0], y[1], share, dy[0], dy[1], memory);
+    double half = sizes->mel_weight / DRAFTS;
+    for (size_t i = 0; own->mel && i < DRAFTS; i++)
+        sum += half * mel_distance_run(own->mel, each, x, y[i], share * half, dy[i], memory);
+    return sum;
+}
+
 static void element_energy(void *context, size_t b) {
     const energy_job *job = context;
     size_t batch = job->it->columns.shape.batch, each = job->it->count / batch, at = b * each;
-    job->sums[b] =
-        spectral_energy_run(job->it->own->spectral, each, job->x + at, job->y[0] + at, job->y[1] + at,
-                            1 / (double)batch, part_of(job->dy[0], at), part_of(job->dy[1], at), &job->memory[b]);
+    job->sums[b] = element_distance(job, each, at, 1 / (double)batch, &job->memory[b]);
 }
 
 /* The mean energy of the batch; dy are its gradients where they are given. */
@@ -140,7 +153,7 @@ static double mean_energy(const cnf_run *it, real *const y[DRAFTS], real *const 
     compute *work = it->task->work;
     size_t mark = work->scratch.used, batch = it->columns.shape.batch;
     arena counting = arena_over(NULL, 0);
-    spectral_energy_run(it->own->spectral, it->count / batch, NULL, NULL, NULL, 0, NULL, NULL, &counting);
+    element_distance(&(energy_job){.it = it}, it->count / batch, 0, 0, &counting);
     energy_job job = {it, it->task->x, {y[0], y[1]}, {dy[0], dy[1]}, NULL, NULL};
     job.memory = arena_take(&work->scratch, batch, sizeof *job.memory);
     job.sums = arena_take(&work->scratch, batch, sizeof *job.sums);

@@ -22,9 +22,9 @@
 
 static const char drafts[] = "{\"kind\": \"frameflow\", \"sigma\": 0.8, \"frameflow\": {" BASE "}}";
 static const char spectral[] =
-    "{\"kind\": \"frameflow-cnf\", \"sigma\": 0.8, \"frameflow-cnf\": {" BASE
+    "{\"kind\": \"frameflow-cnf\", \"sigma\": 0.8, \"mel\": {\"n_mels\": 2}, \"frameflow-cnf\": {" BASE
     ", \"field_dim\": 3, \"field_blocks\": 1, \"field_kernel\": 3, \"field_features\": 2, \"steps\": 2, \"solver\": "
-    "\"midpoint\", \"objective\": \"spectral\"}}";
+    "\"midpoint\", \"objective\": \"spectral\", \"mel_weight\": 0.7}}";
 
 enum { FRAMES = 11, BATCH = 2, SAMPLES = FRAMES * 256 };
 

@@ -142,7 +142,7 @@ static real run_step(const element *it, step *s, const real *y) {
 
 static step take_step(const element *it) {
     return (step){.v = arena_reals(&it->work->scratch, it->count),
-                  .middle = per_step(it->self) > 1 ? arena_reals(&it->work->scratch, it->count) : NULL};
+                  .middle = arena_reals(&it->work->scratch, it->count)};
 }
 
 /* Memory for the tapes, as much as a dry run takes. */

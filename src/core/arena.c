@@ -1,6 +1,7 @@
 #include "core/arena.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,14 +87,23 @@ static pool_block *new_block(const pool_block *newest, size_t least) {
     return block;
 }
 
-/* A new block where the newest has no room. */
+static size_t room_in(const pool_block *block) {
+    return block->size - block->used;
+}
+
+/* A new block where the newest has no room. The one with more room left stands first: a piece as large as a block does
+ * not end the block before it. */
 static void *take_piece(memory_pool *pool, size_t bytes) {
-    pool_block *block = pool->blocks;
-    if (!block || block->size - block->used < bytes) {
-        block = new_block(pool->blocks, bytes);
+    pool_block *newest = pool->blocks, *block = newest;
+    if (!block || room_in(block) < bytes) {
+        block = new_block(newest, bytes);
         if (!block) return NULL;
-        block->older = pool->blocks;
-        pool->blocks = block;
+        bool second = newest && room_in(newest) > room_in(block) - bytes;
+        block->older = second ? newest->older : newest;
+        if (second)
+            newest->older = block;
+        else
+            pool->blocks = block;
     }
     block->used += bytes;
     return block->memory + block->used - bytes;

@@ -12,7 +12,7 @@
 #include "vocoder/outlet.h"
 
 enum { MOST_STEPS = 1000 };  /* as in configurations */
-enum { TILE_COLUMNS = 256 }; /* latent columns that go through the whole chain at once, while they are in cache */
+enum { TILE_COLUMNS = 192 }; /* latent columns that go through the whole chain at once, while they are in cache */
 
 struct vocode_stream {
     const vocode_model *model;

@@ -3,7 +3,7 @@
 # Every floor is built twice: vocode_<floor> with real = float, and vocode_<floor>_f64 with real = double for the
 # conformance tests.
 
-set(VOCODE_FLOORS core kernels io dsp nn flows vocoder train)
+set(VOCODE_FLOORS core kernels io dsp nn flows density vocoder train)
 
 set(VOCODE_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-conversion
     $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>) # TRY hides from the optimiser that a failed call never goes on

@@ -30,6 +30,7 @@ typedef struct arguments {
     option_value sigma, seed, noise, mel, mel_preset, mel_match, refine, denoise, precision, steps;
     option_value format, raw, gain, layout, preset, license, strength, html;
     option_value chunk, mel_stream, seconds;
+    option_value flow, base, context, valid, epochs, patience, batch, rate;
     char **items; /* [count] the other arguments */
     size_t count;
 } arguments;

@@ -32,9 +32,8 @@ vocode_status dense_build(dense *layer, param_set *set, const char *prefix, cons
 }
 
 void dense_init(dense *layer, uint64_t seed) {
-    double bound = 1 / sqrt((double)(layer->inputs ? layer->inputs : 1));
-    param_init_uniform(layer->weight, seed, bound);
-    param_init_uniform(layer->bias, seed, bound);
+    param_init_uniform(layer->weight, seed, sqrt(6 / (double)(layer->inputs ? layer->inputs : 1)));
+    param_init_uniform(layer->bias, seed, 1);
 }
 
 void dense_zero(dense *layer) {

@@ -28,7 +28,9 @@ typedef struct dense {
 /* Registers "weight" and "bias" under prefix. On failure call dense_free. */
 vocode_status dense_build(dense *layer, param_set *set, const char *prefix, const dense_options *options,
                           vocode_error *error);
-void dense_init(dense *layer, uint64_t seed); /* PyTorch's default: uniform of 1 / sqrt(inputs) */
+/* Weights uniform of sqrt(6 / inputs), which keeps the size of what passes through units that are half off (He et al.
+ * 2015, eq. 10), biases of 1, so that the units bend at different places. */
+void dense_init(dense *layer, uint64_t seed);
 void dense_zero(dense *layer);
 void dense_prepare(dense *layer); /* after the parameters changed */
 void dense_free(dense *layer);

@@ -139,7 +139,8 @@ static void masks_are_the_named_ones(void **state) {
                  {"odd", 0x2a},   {"checkerboard", 0x15}, {"checkerboard_turned", 0x2a}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char options[128];
-        snprintf(options, sizeof options, "{\"mask\": \"%s\", \"width\": 3}", cases[i].mask); /* two rows of three */
+        snprintf(options, sizeof options, "{\"mask\": \"%s\", \"width\": 3, \"channels\": 8, \"scale\": \"bounded\"}",
+                 cases[i].mask); /* two rows of three */
         bench *b = stirred("masked", options, 6);
         for (size_t c = 0; c < 6; c++) {
             bool passes = (cases[i].passing >> c) & 1;

@@ -1,0 +1,86 @@
+/* vocode flow: densities of vectors. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/flow_actions.h"
+
+static const option_row options[] = {
+    {"flow", 0, "SPEC", OPTION_TEXT, offsetof(arguments, flow),
+     .doc = "fit: the flow from data to latent, such as maf:layers=5,hidden=128 or (actnorm,linear,coupling)*8 (vocode "
+            "flow list)"},
+    {"base", 0, "gaussian|logistic", OPTION_CHOICE, offsetof(arguments, base),
+     .choices = (const char *const[]){"gaussian", "logistic", NULL},
+     .doc = "fit: the distribution of the latent's numbers (default: gaussian)"},
+    {"context", 0, "C.npy", OPTION_TEXT, offsetof(arguments, context),
+     .doc = "what each row is conditioned on, [rows, columns]; needed wherever the model was fitted with it"},
+    {"valid", 0, "FRACTION", OPTION_NUMBER, offsetof(arguments, valid), .least = 1e-6, .most = 0.9,
+     .doc = "fit: the share of rows that is held out to stop by (default: 0.1)"},
+    {"epochs", 0, "N", OPTION_INTEGER, offsetof(arguments, epochs), .least = 1, .most = 1e6,
+     .doc = "fit: at most so many passes over the rows (default: as many as make 12000 steps, 50 to 1000)"},
+    {"patience", 0, "N", OPTION_INTEGER, offsetof(arguments, patience), .least = 1, .most = 1e6,
+     .doc = "fit: epochs without improvement after which it ends (default: a quarter of --epochs)"},
+    {"batch", 0, "N", OPTION_INTEGER, offsetof(arguments, batch), .least = 1, .most = 1e6,
+     .doc = "fit: rows of a step (default: 256)"},
+    {"rate", 0, "R", OPTION_NUMBER, offsetof(arguments, rate), .least = 1e-8, .most = 1,
+     .doc = "fit: learning rate to begin with (default: 0.002)"},
+    {"seed", 0, "N", OPTION_INTEGER, offsetof(arguments, seed),
+     .doc = "of the weights and the order of rows, or of the samples (default: 0)"},
+    OPTION_THREADS,
+};
+
+typedef struct action {
+    const char *name;
+    size_t least, most; /* arguments, the name included */
+    const char *arguments;
+    vocode_status (*run)(const arguments *given, console *out, vocode_error *error);
+} action;
+
+static const action actions[] = {
+    {"fit", 3, 3, "X.npy MODEL", flow_fit},
+    {"sample", 4, 4, "MODEL N OUT.npy", flow_sample},
+    {"score", 3, 4, "MODEL X.npy [OUT.npy]", flow_score},
+    {"encode", 4, 4, "MODEL X.npy Z.npy", flow_encode},
+    {"decode", 4, 4, "MODEL Z.npy X.npy", flow_decode},
+    {"list", 1, 1, "nothing", flow_list},
+};
+
+static const action *find(const char *name) {
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if (strcmp(actions[i].name, name) == 0) return &actions[i];
+    return NULL;
+}
+
+static int run_command(const arguments *given, console *out) {
+    vocode_error error;
+    const action *what = find(given->items[0]);
+    if (!what)
+        return console_usage(out, command_flow.name,
+                             "expected fit, sample, score, encode, decode or list, found \"%s\"", given->items[0]);
+    if (given->count < what->least || given->count > what->most)
+        return console_usage(out, command_flow.name, "%s: expected %s, found %zu arguments", what->name,
+                             what->arguments, given->count - 1);
+    if (what->run == flow_fit && !given->flow.given)
+        return console_usage(out, command_flow.name, "fit: --flow is missing: which flow to fit (vocode flow list)");
+    return console_finish(out, what->run(given, out, &error), &error);
+}
+
+const command command_flow = {
+    .name = "flow",
+    .synopsis = "fit X.npy MODEL --flow SPEC [options]\n"
+                "sample MODEL N OUT.npy [options]\n"
+                "score MODEL X.npy [OUT.npy] [options]\n"
+                "encode MODEL X.npy Z.npy [options]\n"
+                "decode MODEL Z.npy X.npy [options]\n"
+                "list",
+    .summary = "densities of vectors: fit, sample and score them",
+    .details =
+        "X.npy holds rows, [n, d]. fit writes a model by maximum likelihood, with the data's mean and deviation in "
+        "it;\n"
+        "score prints the mean log density a row with its standard error, and writes that of every row; encode and\n"
+        "decode go to the latent and back, exactly. list explains every flow with its cost in both directions.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .least = 1,
+    .run = run_command,
+};

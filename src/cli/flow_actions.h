@@ -1,0 +1,26 @@
+/* What "vocode flow" does, an action a function. */
+#ifndef CLI_FLOW_ACTIONS_H
+#define CLI_FLOW_ACTIONS_H
+
+#include "cli/options.h"
+#include "density/vectors.h"
+#include "io/npy.h"
+
+/* given->items are those of the command line, the action's name first; as many as the table says. */
+vocode_status flow_fit(const arguments *given, console *out, vocode_error *error);
+vocode_status flow_sample(const arguments *given, console *out, vocode_error *error);
+vocode_status flow_score(const arguments *given, console *out, vocode_error *error);
+vocode_status flow_encode(const arguments *given, console *out, vocode_error *error);
+vocode_status flow_decode(const arguments *given, console *out, vocode_error *error);
+vocode_status flow_list(const arguments *given, console *out, vocode_error *error);
+
+/* Rows of a .npy: [n, d], or [n] as n rows of one number. VOCODE_SHAPE: another rank, no rows, no columns. */
+vocode_status rows_read(const char *path, npy_array *out, vocode_error *error);
+size_t rows_width(const npy_array *rows);
+
+/* --context, or an empty array where it is not given; it must have so many rows. */
+vocode_status context_read(const arguments *given, size_t rows, npy_array *out, vocode_error *error);
+
+int threads_of(const arguments *given);
+
+#endif

@@ -1,0 +1,24 @@
+/* AdamW (Kingma, Ba, "Adam", ICLR 2015, algorithm 1; Loshchilov, Hutter, "Decoupled weight decay", ICLR 2019, algorithm
+ * 2) over the trained parameters of a set. */
+#ifndef DENSITY_ADAM_H
+#define DENSITY_ADAM_H
+
+#include "kernels/compute.h"
+#include "nn/param.h"
+
+typedef struct adam {
+    size_t total, steps;
+    real *first, *second; /* moments [total] */
+    real *rate;           /* [total] 1, or 0 where a number stays as it is */
+} adam;
+
+/* Parameters whose names begin with frozen (NULL: none), and statistics, stay as they are. false: out of memory. */
+bool adam_new(adam *state, const param_set *set, const char *frozen);
+void adam_free(adam *state);
+
+/* One step down grads [shards][total], whose sum counts, at most clip long. false, and nothing happens, where it is not
+ * finite. */
+bool adam_step(adam *state, param_set *set, const compute *run, real *grads, size_t shards, double rate, double decay,
+               double clip);
+
+#endif

@@ -1,0 +1,170 @@
+/* The one table of what a line may name, with what each costs. */
+#include "density/spec.h"
+#include "flows/flows.h"
+
+typedef struct family_options {
+    size_t layers, hidden, depth, seed, width;
+    int scale, mask, order;
+} family_options;
+
+static const char *const made_scales[] = {"bounded", "exp", NULL};
+static const char *const scales[] = {"bounded", "exp", "none", NULL};
+/* Those that alternate come first. */
+static const char *const masks[] = {
+    "alternate", "alternate_even_odd", "alternate_checkerboard", "first", "second", "even",
+    "odd",       "checkerboard",       "checkerboard_turned",    NULL};
+static const char *const orders[] = {"alternate", "identity", "reverse", "even_odd", "shuffle", NULL};
+
+static const char *mask_of(spec_builder *to, int mask) {
+    static const char *const pairs[][2] = {
+        {"first", "second"}, {"even", "odd"}, {"checkerboard", "checkerboard_turned"}};
+    return mask < 3 ? pairs[mask][spec_turn(to) % 2] : masks[mask];
+}
+
+static void add_coupling(spec_builder *to, const family_options *o, const char *scale) {
+    spec_add(to, "masked", "{\"mask\": \"%s\", \"width\": %zu, \"scale\": \"%s\", \"layers\": %zu, \"channels\": %zu}",
+             mask_of(to, o->mask), o->width ? o->width : 1, scale, o->depth, o->hidden);
+}
+
+static void add_made(spec_builder *to, const family_options *o, const char *fast) {
+    const char *order = o->order ? orders[o->order] : spec_turn(to) % 2 ? "reverse" : "identity";
+    spec_add(
+        to, "made",
+        "{\"fast\": \"%s\", \"order\": \"%s\", \"seed\": %zu, \"scale\": \"%s\", \"layers\": %zu, \"channels\": %zu}",
+        fast, order, o->seed, made_scales[o->scale], o->depth, o->hidden);
+}
+
+static void expand_coupling(spec_builder *to, const void *options) {
+    const family_options *o = options;
+    add_coupling(to, o, scales[o->scale]);
+}
+
+static void expand_scaling(spec_builder *to, const void *options) {
+    (void)options;
+    spec_add(to, "affine", "{\"shift\": false}");
+}
+
+static void expand_planar(spec_builder *to, const void *options) {
+    const family_options *o = options;
+    for (size_t i = 0; i < o->layers; i++) spec_add(to, "planar", "{}");
+}
+
+static void expand_nice(spec_builder *to, const void *options) {
+    const family_options *o = options;
+    for (size_t i = 0; i < o->layers; i++) add_coupling(to, o, "none");
+    spec_add(to, "affine", "{\"shift\": false}");
+}
+
+static void expand_realnvp(spec_builder *to, const void *options) {
+    const family_options *o = options;
+    for (size_t i = 0; i < o->layers; i++) {
+        spec_add(to, "actnorm", "{}");
+        add_coupling(to, o, made_scales[o->scale]);
+    }
+}
+
+static void expand_glow(spec_builder *to, const void *options) {
+    const family_options *o = options;
+    for (size_t i = 0; i < o->layers; i++) {
+        spec_add(to, "actnorm", "{}");
+        spec_add(to, "inv1x1", "{}");
+        add_coupling(to, o, made_scales[o->scale]);
+    }
+}
+
+static void expand_made(spec_builder *to, const void *options) {
+    add_made(to, options, "density");
+}
+
+static void expand_autoregressive(spec_builder *to, const family_options *o, const char *fast) {
+    for (size_t i = 0; i < o->layers; i++) {
+        spec_add(to, "actnorm", "{}");
+        add_made(to, o, fast);
+    }
+}
+
+static void expand_maf(spec_builder *to, const void *options) {
+    expand_autoregressive(to, options, "density");
+}
+
+static void expand_iaf(spec_builder *to, const void *options) {
+    expand_autoregressive(to, options, "sampling");
+}
+
+#define SIZE(member, fallback, from, to, text)                                                                        \
+    {                                                                                                                 \
+        .name = #member, .type = CONFIG_INT, .offset = offsetof(family_options, member), .default_value = (fallback), \
+        .least = (from), .most = (to), .doc = (text)                                                                  \
+    }
+#define CHOICE(member, names, text)                                                                             \
+    {                                                                                                           \
+        .name = #member, .type = CONFIG_CHOICE, .offset = offsetof(family_options, member), .choices = (names), \
+        .doc = (text)                                                                                           \
+    }
+#define LAYERS(fallback) SIZE(layers, fallback, 1, 256, "flows one after the other")
+#define HIDDEN(fallback) SIZE(hidden, fallback, 1, 16384, "units of a hidden layer")
+#define DEPTH(fallback) SIZE(depth, fallback, 1, 64, "hidden layers of each network")
+#define MASK CHOICE(mask, masks, "the channels that pass; alternating ones change places with every coupling")
+#define WIDTH SIZE(width, 8, 1, 65536, "pixels of an image's row, for chessboards")
+#define ORDER CHOICE(order, orders, "of the channels; alternate: forwards, then backwards")
+#define SEED SIZE(seed, 0, 0, 1e9, "that order shuffle is drawn from")
+#define COUNT(keys) (sizeof(keys) / sizeof *(keys))
+
+static const config_key coupling_spec[] = {
+    HIDDEN(64), DEPTH(2), MASK, WIDTH,
+    CHOICE(scale, scales, "the log-scale: within -2 and 2, as it is, or zero (additive)")};
+static const config_key planar_spec[] = {{.name = "K",
+                                          .type = CONFIG_INT,
+                                          .offset = offsetof(family_options, layers),
+                                          .default_value = 16,
+                                          .least = 1,
+                                          .most = 512,
+                                          .doc = "planes"}};
+static const config_key nice_spec[] = {LAYERS(8), HIDDEN(128), DEPTH(2), MASK, WIDTH};
+static const config_key realnvp_spec[] = {
+    LAYERS(8), HIDDEN(64), DEPTH(2),
+    MASK,      WIDTH,      CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
+static const config_key made_spec[] = {HIDDEN(64), DEPTH(2), ORDER, SEED,
+                                       CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
+static const config_key maf_spec[] = {
+    LAYERS(5), HIDDEN(64), DEPTH(2),
+    ORDER,     SEED,       CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
+
+#define NETWORKS "a network a layer"
+static const flow_family families[] = {
+    {"affine", "scales and shifts every channel", "d", "d", "Dinh, Krueger, Bengio 2015, section 3.3", affine_keys, 2,
+     "affine", NULL},
+    {"scaling", "scales every channel, the end of NICE", "d", "d", "Dinh, Krueger, Bengio 2015, section 3.3", NULL, 0,
+     NULL, expand_scaling},
+    {"exp", "positive data are exponentials", "d", "d", "Rezende, Mohamed 2015, eq. 5", NULL, 0, "exp", NULL},
+    {"actnorm", "scales and shifts every channel, from the first batch", "d", "d", "Kingma, Dhariwal 2018, section 3.1",
+     NULL, 0, "actnorm", NULL},
+    {"permute", "changes the order of the channels", "nothing", "nothing", "Dinh, Krueger, Bengio 2015, section 3.3",
+     permute_keys, 2, "permute", NULL},
+    {"linear", "a matrix as P L U", "d^2", "d^2", "Kingma, Dhariwal 2018, eq. 10, 11", linear_keys, 1, "linear", NULL},
+    {"inv1x1", "a matrix, whole", "d^2", "d^2", "Kingma, Dhariwal 2018, eq. 9", inv1x1_keys, 2, "inv1x1", NULL},
+    {"planar", "pushes along one direction, K times", "d a plane", "d and a root a plane",
+     "Rezende, Mohamed 2015, eq. 10 to 12", planar_spec, COUNT(planar_spec), NULL, expand_planar},
+    {"coupling", "some channels scale and shift the others", "a network", "a network",
+     "Dinh, Sohl-Dickstein, Bengio 2017, eq. 9", coupling_spec, COUNT(coupling_spec), NULL, expand_coupling},
+    {"nice", "additive couplings, then a scaling", NETWORKS, NETWORKS, "Dinh, Krueger, Bengio 2015", nice_spec,
+     COUNT(nice_spec), NULL, expand_nice},
+    {"realnvp", "normalised affine couplings", NETWORKS, NETWORKS, "Dinh, Sohl-Dickstein, Bengio 2017", realnvp_spec,
+     COUNT(realnvp_spec), NULL, expand_realnvp},
+    {"glow", "actnorm, a matrix and a coupling a layer", NETWORKS, NETWORKS, "Kingma, Dhariwal 2018", realnvp_spec,
+     COUNT(realnvp_spec), NULL, expand_glow},
+    {"made", "every channel moved by those before it", "a network", "a network, d steps", "Germain et al. 2015",
+     made_spec, COUNT(made_spec), NULL, expand_made},
+    {"maf", "layers of MADE: quick to score, slow to sample", NETWORKS, "a network a layer, d steps",
+     "Papamakarios, Pavlakou, Murray 2017", maf_spec, COUNT(maf_spec), NULL, expand_maf},
+    {"iaf", "the reverse: quick to sample, slow to score", "a network a layer, d steps", NETWORKS, "Kingma et al. 2016",
+     maf_spec, COUNT(maf_spec), NULL, expand_iaf},
+};
+
+size_t flow_family_count(void) {
+    return sizeof families / sizeof *families;
+}
+
+const flow_family *flow_family_at(size_t index) {
+    return &families[index];
+}

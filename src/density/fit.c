@@ -1,0 +1,335 @@
+#include "density/fit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "density/adam.h"
+
+const fit_options fit_defaults = {
+    .valid = 0.1, .batch = 256, .rate = 2e-3, .decay = 1e-6, .clip = 10, .seed = 0, .threads = 1};
+
+enum { FIRST_BATCH = 4096, MOST_BAD_STEPS = 50 };
+
+typedef struct fit {
+    vectors_model *model;
+    const fit_options *options;
+    const real *x, *context; /* as they were given */
+    size_t rows, train;      /* rows for training come first in order */
+    size_t *order;           /* [rows] */
+    size_t shards, batch;    /* of a step */
+    size_t scratch_size, tape_size;
+    char *scratch, *tape; /* [shards] */
+    real *batch_x, *batch_context, *z, *dz, *dx, *grads;
+    double *logdet, *dlogdet, *loss; /* [batch], [batch], [shards] */
+    vocode_error *errors;            /* [shards] */
+    real *best;
+    adam state;
+    size_t now; /* rows of the present batch */
+} fit;
+
+/* Fisher and Yates over order [from, from + count). */
+static void shuffle(size_t *order, size_t count, uint64_t seed, uint64_t stream) {
+    for (size_t left = count; left > 1; left--) {
+        size_t chosen = (size_t)(rng_uniform(seed, stream, left) * (double)left), kept = order[left - 1];
+        order[left - 1] = order[chosen];
+        order[chosen] = kept;
+    }
+}
+
+static vocode_status check_rows(const real *values, size_t rows, size_t width, const char *what, vocode_error *error) {
+    size_t bad = 0, where = 0;
+    for (size_t t = rows; t-- > 0;)
+        for (size_t c = 0; c < width; c++)
+            if (!isfinite(values[t * width + c])) {
+                bad += where != t + 1;
+                where = t + 1;
+            }
+    if (!bad) return VOCODE_OK;
+    return failed(error, VOCODE_VALUE,
+                  "expected finite numbers, found %zu %s of %zu with NaN or infinity, the first is %zu", bad, what,
+                  rows, where - 1);
+}
+
+/* Mean and deviation of every column, over the rows for training. */
+static vocode_status measure(const fit *self, const real *values, size_t width, bool fatal, real *mean, real *deviation,
+                             vocode_error *error) {
+    for (size_t c = 0; c < width; c++) {
+        double sum = 0, square = 0;
+        for (size_t t = 0; t < self->train; t++) sum += (double)values[self->order[t] * width + c];
+        double middle = sum / (double)self->train;
+        for (size_t t = 0; t < self->train; t++) {
+            double distance = (double)values[self->order[t] * width + c] - middle;
+            square += distance * distance;
+        }
+        double spread = sqrt(square / (double)self->train);
+        bool constant = !(spread > 1e-6 * fabs(middle)) || spread == 0;
+        if (constant && fatal)
+            return failed(error, VOCODE_VALUE,
+                          "column %zu: expected numbers that vary, found %g everywhere: a density needs it removed, or "
+                          "noise added",
+                          c, middle);
+        mean[c] = (real)middle;
+        deviation[c] = constant ? 1 : (real)spread;
+    }
+    return VOCODE_OK;
+}
+
+static vocode_status standardise(fit *self, vocode_error *error) {
+    vectors_model *model = self->model;
+    TRY(measure(self, self->x, model->channels, true, model->mean->value, model->log_deviation->value, error));
+    for (size_t c = 0; c < model->channels; c++) model->log_deviation->value[c] = log(model->log_deviation->value[c]);
+    if (!model->context) return VOCODE_OK;
+    return measure(self, self->context, model->context, false, model->context_mean->value,
+                   model->context_deviation->value, error);
+}
+
+/* Rows order[first], ... of the data side by side. */
+static void gather(const fit *self, size_t first, size_t count, real *x, real *context) {
+    const vectors_model *model = self->model;
+    size_t channels = model->channels, width = model->context;
+    for (size_t t = 0; t < count; t++) {
+        size_t row = self->order[first + t];
+        memcpy(x + t * channels, self->x + row * channels, channels * sizeof *x);
+        if (width) vectors_scale_context(model, self->context + row * width, 1, context + t * width);
+    }
+}
+
+static flow_run run_of(const fit *self, compute *work, size_t rows, const real *context, vocode_error *error) {
+    return (flow_run){.work = work,
+                      .shape = {rows, 1, self->model->channels},
+                      .cond = self->model->context ? context : NULL,
+                      .cond_frames = 1,
+                      .cond_channels = self->model->context,
+                      .error = error};
+}
+
+/* What learns from the first batch does so. */
+static vocode_status start(fit *self, vocode_error *error) {
+    vectors_model *model = self->model;
+    TRY(flow_prepare(model->chain, error));
+    size_t rows = smaller(self->train, FIRST_BATCH), size, tape;
+    compute work = {arena_over(NULL, 0), self->options->threads};
+    flow_run run = run_of(self, &work, rows, NULL, error);
+    TRY(flow_measure(model->chain, &run, FLOW_FORWARD, &size, &tape));
+    char *memory = aligned_new(size, 1);
+    real *x = aligned_new(rows * model->channels, sizeof *x),
+         *context = aligned_new(rows * model->context + 1, sizeof *x);
+    vocode_status status = memory && x && context ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory to fit");
+    if (status == VOCODE_OK) {
+        gather(self, 0, rows, x, context);
+        work.scratch = arena_over(memory, size);
+        run = run_of(self, &work, rows, context, error);
+        status = flow_init_from(model->chain, &run, x);
+    }
+    aligned_free(memory);
+    aligned_free(x);
+    aligned_free(context);
+    return status == VOCODE_OK ? flow_prepare(model->chain, error) : status;
+}
+
+static vocode_status take_memory(fit *self, vocode_error *error) {
+    const vectors_model *model = self->model;
+    size_t numbers = self->batch * model->channels;
+    compute work = {arena_over(NULL, 0), 1};
+    flow_run run = run_of(self, &work, VECTORS_SHARD, NULL, error);
+    TRY(flow_measure(model->chain, &run, FLOW_TRAIN, &self->scratch_size, &self->tape_size));
+    self->tape_size += ARENA_ALIGNMENT - self->tape_size % ARENA_ALIGNMENT;
+    self->scratch_size += ARENA_ALIGNMENT - self->scratch_size % ARENA_ALIGNMENT;
+    self->scratch = aligned_new(self->shards, self->scratch_size);
+    self->tape = aligned_new(self->shards, self->tape_size);
+    self->batch_x = aligned_new(numbers, sizeof(real));
+    self->batch_context = aligned_new(self->batch * model->context + 1, sizeof(real));
+    self->z = aligned_new(numbers, sizeof(real));
+    self->dz = aligned_new(numbers, sizeof(real));
+    self->dx = aligned_new(numbers, sizeof(real));
+    self->grads = aligned_new(self->shards * model->set.total, sizeof(real));
+    self->best = aligned_new(model->set.total, sizeof(real));
+    self->logdet = aligned_new(self->batch, sizeof(double));
+    self->dlogdet = aligned_new(self->batch, sizeof(double));
+    self->loss = aligned_new(self->shards, sizeof(double));
+    self->errors = calloc(self->shards, sizeof *self->errors);
+    bool good = self->scratch && self->tape && self->batch_x && self->batch_context && self->z && self->dz &&
+                self->dx && self->grads && self->best && self->logdet && self->dlogdet && self->loss && self->errors;
+    if (good && adam_new(&self->state, &model->set, "standard.")) return VOCODE_OK;
+    return failed(error, VOCODE_MEMORY, "out of memory to fit %zu parameters", model->set.total);
+}
+
+static void free_memory(fit *self) {
+    void *owned[] = {self->scratch, self->tape,   self->batch_x, self->batch_context, self->z,    self->dz,   self->dx,
+                     self->grads,   self->logdet, self->dlogdet, self->loss,          self->best, self->order};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) aligned_free(owned[i]);
+    free(self->errors);
+    adam_free(&self->state);
+}
+
+/* Loss and gradients of one shard of the batch, by one thread. */
+static void run_shard(void *context, size_t index) {
+    fit *self = context;
+    const vectors_model *model = self->model;
+    size_t channels = model->channels, first = index * VECTORS_SHARD, total = model->set.total;
+    real *grads = self->grads + index * total;
+    memset(grads, 0, total * sizeof *grads);
+    self->loss[index] = 0;
+    self->errors[index].code = VOCODE_OK;
+    if (first >= self->now) return;
+    size_t rows = smaller(VECTORS_SHARD, self->now - first), start = first * channels;
+    compute work = {arena_over(self->scratch + index * self->scratch_size, self->scratch_size), 1};
+    arena tape = arena_over(self->tape + index * self->tape_size, self->tape_size);
+    flow_run run = run_of(self, &work, rows, self->batch_context + first * model->context, &self->errors[index]);
+    const real *x = self->batch_x + start;
+    real *z = self->z + start;
+    double *logdet = self->logdet + first, *dlogdet = self->dlogdet + first, weight = 1 / (double)self->now;
+    for (size_t i = 0; i < rows; i++) {
+        logdet[i] = 0;
+        dlogdet[i] = -weight;
+    }
+    run.grads = grads;
+    vocode_status status = flow_forward(model->chain, &run, x, z, logdet, &tape);
+    base_slope(model->base, z, rows * channels, -weight, self->dz + start);
+    self->loss[index] = -base_log_density(model->base, z, rows * channels);
+    for (size_t i = 0; i < rows; i++) self->loss[index] -= logdet[i];
+    tape.used = 0;
+    if (status == VOCODE_OK)
+        status = flow_backward(model->chain, &run, x, z, self->dz + start, dlogdet, self->dx + start, &tape);
+    self->errors[index].code = status;
+}
+
+static vocode_status train_epoch(fit *self, size_t epoch, double rate, fit_progress *now, vocode_error *error) {
+    const fit_options *options = self->options;
+    compute team = {arena_over(NULL, 0), options->threads};
+    team.scratch.base = (char *)self->scratch; /* it is a run, not a dry one */
+    double sum = 0;
+    size_t seen = 0, bad = 0;
+    shuffle(self->order, self->train, options->seed, epoch);
+    for (size_t first = 0; first < self->train; first += self->batch) {
+        self->now = smaller(self->batch, self->train - first);
+        gather(self, first, self->now, self->batch_x, self->batch_context);
+        run_tasks(&team, self->shards, run_shard, self);
+        double loss = 0;
+        for (size_t s = 0; s < self->shards; s++) {
+            if (self->errors[s].code != VOCODE_OK) {
+                if (error) *error = self->errors[s];
+                return self->errors[s].code;
+            }
+            loss += self->loss[s];
+        }
+        if (!isfinite(loss) || !adam_step(&self->state, &self->model->set, &team, self->grads, self->shards, rate,
+                                          options->decay, options->clip)) {
+            now->skipped++;
+            if (++bad < MOST_BAD_STEPS) continue;
+            return failed(error, VOCODE_VALUE,
+                          "the fit ran away: expected finite losses, found none in %d steps; try a lower rate",
+                          MOST_BAD_STEPS);
+        }
+        sum += loss;
+        seen += self->now;
+        TRY(flow_prepare(self->model->chain, error));
+    }
+    now->train_nll = sum / (double)seen;
+    return VOCODE_OK;
+}
+
+static vocode_status validate(fit *self, const real *x, const real *context, double *log_density, double *nll,
+                              vocode_error *error) {
+    size_t rows = self->rows - self->train;
+    double sum = 0;
+    TRY(vectors_encode(self->model, x, context, rows, self->options->threads, NULL, log_density, error));
+    for (size_t t = 0; t < rows; t++) sum += log_density[t];
+    *nll = -sum / (double)rows;
+    return VOCODE_OK;
+}
+
+enum { USUAL_STEPS = 12000, LEAST_EPOCHS = 50, MOST_EPOCHS = 1000 };
+
+static size_t epochs_of(const fit *self) {
+    size_t steps = tiles_of(self->train, self->batch), epochs = tiles_of(USUAL_STEPS, steps);
+    if (self->options->epochs) return self->options->epochs;
+    return epochs < LEAST_EPOCHS ? LEAST_EPOCHS : smaller(epochs, MOST_EPOCHS);
+}
+
+static void keep_best(fit *self, double nll) {
+    vectors_model *model = self->model;
+    model->valid_nll = nll;
+    memcpy(self->best, model->set.storage, model->set.total * sizeof(real));
+}
+
+/* Epochs until nothing improves any more. x, context: the held-out rows. */
+static vocode_status run_epochs(fit *self, const real *x, const real *context, double *log_density,
+                                const fit_watch *watch, vocode_error *error) {
+    static const double half_turn = 3.14159265358979323846;
+    const fit_options *options = self->options;
+    vectors_model *model = self->model;
+    fit_progress now = {.epochs = epochs_of(self)};
+    size_t patience = options->patience ? options->patience : tiles_of(now.epochs, 4), stale = 0;
+    double first;
+    TRY(validate(self, x, context, log_density, &first, error));
+    keep_best(self, first);
+    for (now.epoch = 1; now.epoch <= now.epochs && stale < patience; now.epoch++) {
+        now.rate = options->rate * (1 + cos(half_turn * (double)(now.epoch - 1) / (double)now.epochs)) / 2;
+        TRY(train_epoch(self, now.epoch, now.rate, &now, error));
+        TRY(validate(self, x, context, log_density, &now.valid_nll, error));
+        now.best = now.valid_nll < model->valid_nll || (isfinite(now.valid_nll) && !isfinite(model->valid_nll));
+        stale = now.best ? 0 : stale + 1;
+        if (now.best) keep_best(self, now.valid_nll);
+        model->epochs = now.epoch;
+        if (watch && watch->see && !watch->see(watch->context, &now)) break;
+    }
+    memcpy(model->set.storage, self->best, model->set.total * sizeof(real));
+    if (!isfinite(model->valid_nll))
+        return failed(error, VOCODE_VALUE, "the fit gives the held-out rows no density: %g nats a row",
+                      -model->valid_nll);
+    return flow_prepare(model->chain, error);
+}
+
+static vocode_status run_fit(fit *self, const fit_watch *watch, vocode_error *error) {
+    const vectors_model *model = self->model;
+    size_t held = self->rows - self->train;
+    TRY(standardise(self, error));
+    TRY(start(self, error));
+    TRY(take_memory(self, error));
+    real *x = aligned_new(held * model->channels, sizeof *x),
+         *context = aligned_new(held * model->context + 1, sizeof *x);
+    double *log_density = aligned_new(held, sizeof *log_density);
+    vocode_status status =
+        x && context && log_density ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory to fit");
+    for (size_t t = 0; status == VOCODE_OK && t < held; t++) {
+        size_t row = self->order[self->train + t];
+        memcpy(x + t * model->channels, self->x + row * model->channels, model->channels * sizeof *x);
+        if (model->context)
+            memcpy(context + t * model->context, self->context + row * model->context, model->context * sizeof *x);
+    }
+    if (status == VOCODE_OK) status = run_epochs(self, x, model->context ? context : NULL, log_density, watch, error);
+    aligned_free(x);
+    aligned_free(context);
+    aligned_free(log_density);
+    return status;
+}
+
+vocode_status fit_vectors(vectors_model *model, const real *x, const real *context, size_t rows,
+                          const fit_options *options, const fit_watch *watch, vocode_error *error) {
+    if (rows < 2)
+        return failed(error, VOCODE_VALUE, "expected at least 2 rows to fit and to hold out, found %zu", rows);
+    if (model->base == BASE_uniform)
+        return failed(error, VOCODE_UNSUPPORTED,
+                      "a uniform base gives no slope to follow: expected gaussian or logistic");
+    if (model->chain->traits & FLOW_MATCHED)
+        return failed(error, VOCODE_UNSUPPORTED, "flow \"%.200s\" has no likelihood gradient", model->spec);
+    TRY(check_rows(x, rows, model->channels, "rows", error));
+    if (context) TRY(check_rows(context, rows, model->context, "rows of context", error));
+    fit self = {.model = model, .options = options, .x = x, .context = context, .rows = rows};
+    size_t held = (size_t)(options->valid * (double)rows + 0.5);
+    self.train = rows - (held < 1 ? 1 : held > rows - 1 ? rows - 1 : held);
+    self.batch = smaller(options->batch, self.train);
+    self.shards = tiles_of(self.batch, VECTORS_SHARD);
+    self.order = aligned_new(rows, sizeof *self.order);
+    vocode_status status = self.order ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory for %zu rows", rows);
+    if (status == VOCODE_OK) {
+        for (size_t i = 0; i < rows; i++) self.order[i] = i;
+        shuffle(self.order, rows, options->seed, 0);
+        model->rows = rows;
+        status = run_fit(&self, watch, error);
+    }
+    free_memory(&self);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* Flows for vectors, written in a line:
+ *
+ *     SPEC = ITEM,ITEM,...      ITEM = NAME | NAME:KEY=VALUE,KEY=VALUE,... | ITEM*TIMES | (SPEC)*TIMES
+ *
+ * from data to latent, such as "maf:layers=5,hidden=128" or "actnorm,linear,coupling*8" or
+ * "(actnorm,linear,coupling)*8". What follows a comma and has a '=' belongs to the item before it. Names are those of
+ * the table of families; masks and orders that alternate do so over the whole line. */
+#ifndef DENSITY_SPEC_H
+#define DENSITY_SPEC_H
+
+#include "flows/flow.h"
+#include "io/config.h"
+
+typedef struct spec_builder spec_builder;
+
+typedef struct flow_family {
+    const char *name, *summary;
+    const char *density, *sample; /* what a row costs in each direction */
+    const char *paper;
+    const config_key *keys; /* of family_options, or of the flow that it is */
+    size_t key_count;
+    const char *kind; /* of the registry, where it is one flow; NULL: expand makes it of several */
+    void (*expand)(spec_builder *to, const void *options);
+} flow_family;
+
+/* In the order of lists for people. */
+size_t flow_family_count(void);
+const flow_family *flow_family_at(size_t index);
+
+/* first (NULL: nothing), then what spec says, as one flow. first is taken over, also on failure. VOCODE_VALUE for what
+ * cannot be read or built: the sentence quotes the item. */
+vocode_status spec_build(const char *spec, flow_dims dims, param_set *set, flow *first, flow **out,
+                         vocode_error *error);
+
+/* For expand: appends a flow of the registry with options (JSON text by printf); failures are kept. */
+__attribute__((format(printf, 3, 4))) void spec_add(spec_builder *to, const char *kind, const char *format, ...);
+/* 0, 1, 2, ...: how many times it was asked before, for what alternates. */
+size_t spec_turn(spec_builder *to);
+size_t spec_channels(const spec_builder *to);
+
+#endif

@@ -1,0 +1,326 @@
+#include "density/vectors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "density/spec.h"
+#include "flows/registry.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "kernels/pool.h"
+
+static const char standard_prefix[] = "standard.";
+
+static vocode_status add_context(vectors_model *model, vocode_error *error) {
+    if (!model->context) return VOCODE_OK;
+    model->context_mean = param_add(&model->set, PARAM_BUFFER, "context.", "mean", 1, &model->context);
+    model->context_deviation = param_add(&model->set, PARAM_BUFFER, "context.", "deviation", 1, &model->context);
+    if (model->context_mean && model->context_deviation) return VOCODE_OK;
+    return failed(error, VOCODE_MEMORY, "cannot register the context's mean");
+}
+
+static vocode_status build(vectors_model *model, vocode_error *error) {
+    flow_dims dims = {model->channels, model->context};
+    flow *first = NULL;
+    TRY(flow_build("affine", NULL, dims, &model->set, standard_prefix, &first, error));
+    TRY(spec_build(model->spec, dims, &model->set, first, &model->chain, error));
+    TRY(add_context(model, error));
+    if (model->chain->fold != 1)
+        return failed(error, VOCODE_VALUE, "flow \"%.200s\": expected flows that keep vectors as they are",
+                      model->spec);
+    TRY(param_allocate(&model->set, error));
+    model->mean = param_find(&model->set, "standard.shift");
+    model->log_deviation = param_find(&model->set, "standard.log_scale");
+    return VOCODE_OK;
+}
+
+/* Everything but values. */
+static vocode_status make(const char *spec, base_kind base, size_t channels, size_t context, vectors_model **out,
+                          vocode_error *error) {
+    vectors_model *model = calloc(1, sizeof *model);
+    *out = NULL;
+    if (!model) return failed(error, VOCODE_MEMORY, "out of memory for a model");
+    *model = (vectors_model){.channels = channels, .context = context, .base = base, .valid_nll = NAN};
+    model->set.limit = SIZE_MAX / 64;
+    model->spec = strdup(spec);
+    vocode_status status =
+        model->spec ? build(model, error) : failed(error, VOCODE_MEMORY, "out of memory for a model");
+    if (status != VOCODE_OK) {
+        vectors_free(model);
+        return status;
+    }
+    *out = model;
+    return VOCODE_OK;
+}
+
+vocode_status vectors_create(const char *spec, base_kind base, size_t channels, size_t context, uint64_t seed,
+                             vectors_model **out, vocode_error *error) {
+    vectors_model *model;
+    TRY(make(spec, base, channels, context, &model, error));
+    flow_init(model->chain, seed);
+    if (model->context_deviation) param_fill(model->context_deviation, 1);
+    vocode_status status = flow_prepare(model->chain, error);
+    if (status != VOCODE_OK) {
+        vectors_free(model);
+        model = NULL;
+    }
+    *out = model;
+    return status;
+}
+
+void vectors_free(vectors_model *model) {
+    if (!model) return;
+    flow_free(model->chain);
+    param_set_free(&model->set);
+    free(model->spec);
+    free(model);
+}
+
+static char *config_text(const vectors_model *model) {
+    json_t *config =
+        json_pack("{s:s, s:I, s:I, s:s, s:s, s:{s:I, s:I}}", "kind", "vectors", "channels", (json_int_t)model->channels,
+                  "context", (json_int_t)model->context, "flow", model->spec, "base", base_names[model->base],
+                  "training", "rows", (json_int_t)model->rows, "epochs", (json_int_t)model->epochs);
+    if (!config) return NULL;
+    if (isfinite(model->valid_nll))
+        json_object_set_new(json_object_get(config, "training"), "valid_nll", json_real(model->valid_nll));
+    char *text = json_print(config, 0);
+    json_decref(config);
+    return text;
+}
+
+vocode_status vectors_save(const vectors_model *model, const char *path, vocode_error *error) {
+    size_t count = model->set.count;
+    st_tensor *tensors = calloc(count, sizeof *tensors);
+    char *config = config_text(model);
+    for (size_t i = 0; tensors && i < count; i++) {
+        const param *p = model->set.items[i];
+        tensors[i] =
+            (st_tensor){.name = p->name, .type = REAL_DTYPE, .rank = p->rank, .count = p->count, .data = p->value};
+        memcpy(tensors[i].shape, p->shape, (size_t)p->rank * sizeof *p->shape);
+    }
+    const st_entry metadata[] = {{"format", "vocode"}, {"version", "1"}, {"config", config}};
+    vocode_status status = tensors && config
+                               ? st_write(path, tensors, count, metadata, sizeof metadata / sizeof *metadata, error)
+                               : failed(error, VOCODE_MEMORY, "%s: out of memory to write it", path);
+    free(tensors);
+    free(config);
+    return status;
+}
+
+static vocode_status bind(vectors_model *model, const st_file *file, const char *path, vocode_error *error) {
+    if (st_count(file) != model->set.count)
+        return failed(error, VOCODE_SHAPE, "%s: expected %zu tensors for flow \"%.200s\", found %zu", path,
+                      model->set.count, model->spec, st_count(file));
+    for (size_t i = 0; i < model->set.count; i++) {
+        param *p = model->set.items[i];
+        const st_tensor *tensor = st_find(file, p->name);
+        if (!tensor) return failed(error, VOCODE_SHAPE, "%s: expected a tensor %s, found none", path, p->name);
+        bool fits = tensor->rank == p->rank && dtype_is_float(tensor->type);
+        for (int axis = 0; fits && axis < p->rank; axis++) fits = tensor->shape[axis] == p->shape[axis];
+        if (!fits)
+            return failed(error, VOCODE_SHAPE, "%s: tensor %s: expected %zu floating point numbers, found %zu of %s",
+                          path, p->name, p->count, tensor->count, dtype_name(tensor->type));
+        dtype_to_real(tensor->type, tensor->data, 0, p->value, p->count);
+        for (size_t k = 0; k < p->count; k++)
+            if (!isfinite(p->value[k]))
+                return failed(error, VOCODE_VALUE, "%s: tensor %s: element %zu is not finite", path, p->name, k);
+    }
+    return flow_prepare(model->chain, error);
+}
+
+typedef struct vectors_config {
+    size_t channels, context;
+    int base;
+} vectors_config;
+
+static const config_key keys[] = {
+    {.name = "kind", .type = CONFIG_OTHER},
+    {.name = "channels",
+     .type = CONFIG_INT,
+     .offset = offsetof(vectors_config, channels),
+     .least = 1,
+     .most = 1 << 20,
+     .required = 1},
+    {.name = "context", .type = CONFIG_INT, .offset = offsetof(vectors_config, context), .least = 0, .most = 1 << 20},
+    {.name = "flow", .type = CONFIG_OTHER},
+    {.name = "base", .type = CONFIG_CHOICE, .offset = offsetof(vectors_config, base), .choices = base_names},
+    {.name = "training", .type = CONFIG_OTHER},
+};
+
+static void read_training(vectors_model *model, const json_t *training) {
+    model->rows = (size_t)json_integer_value(json_object_get(training, "rows"));
+    model->epochs = (size_t)json_integer_value(json_object_get(training, "epochs"));
+    const json_t *nll = json_object_get(training, "valid_nll");
+    if (json_is_number(nll)) model->valid_nll = json_number_value(nll);
+}
+
+static vocode_status open_config(const json_t *config, const st_file *file, const char *path, vectors_model **out,
+                                 vocode_error *error) {
+    vectors_config sizes;
+    const char *kind = json_string_value(json_object_get(config, "kind"));
+    const char *spec = json_string_value(json_object_get(config, "flow"));
+    if (!kind || strcmp(kind, "vectors") != 0)
+        return failed(
+            error, VOCODE_UNSUPPORTED,
+            "%s: expected a model of vectors, as \"vocode flow fit\" writes them, found one of kind \"%.40s\"", path,
+            kind ? kind : "none");
+    if (!spec) return failed(error, VOCODE_VALUE, "%s: expected \"flow\" in its config, found none", path);
+    TRY(config_read(config, keys, sizeof keys / sizeof *keys, &sizes, path, error));
+    TRY(make(spec, (base_kind)sizes.base, sizes.channels, sizes.context, out, error));
+    read_training(*out, json_object_get(config, "training"));
+    vocode_status status = bind(*out, file, path, error);
+    if (status != VOCODE_OK) {
+        vectors_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+vocode_status vectors_open(const char *path, vectors_model **out, vocode_error *error) {
+    st_file *file;
+    json_t *config = NULL;
+    *out = NULL;
+    TRY(st_open(path, &file, error));
+    const char *format = st_metadata(file, "format"), *version = st_metadata(file, "version");
+    const char *text = st_metadata(file, "config");
+    vocode_status status = VOCODE_OK;
+    if (!format || strcmp(format, "vocode") != 0 || !text || !version || strcmp(version, "1") != 0)
+        status = failed(error, VOCODE_FORMAT, "%s: a safetensors file, but not a vocode model of version 1", path);
+    if (status == VOCODE_OK) status = json_parse(text, strlen(text), NULL, path, &config, error);
+    if (status == VOCODE_OK) status = open_config(config, file, path, out, error);
+    json_decref(config);
+    st_close(file);
+    return status;
+}
+
+void vectors_scale_context(const vectors_model *model, const real *context, size_t rows, real *to) {
+    size_t width = model->context;
+    for (size_t i = 0; i < rows * width; i++)
+        to[i] = (context[i] - model->context_mean->value[i % width]) / model->context_deviation->value[i % width];
+}
+
+/* Rows shared out: lane k of `lanes` takes shards k, k + lanes, ... with memory of its own. */
+typedef struct job {
+    const vectors_model *model;
+    const real *from, *context;
+    size_t rows, lanes, scratch;
+    bool drawn; /* from is drawn from the seed */
+    uint64_t seed;
+    real *to;
+    double *log_density;
+    vocode_error *errors; /* [lanes] */
+} job;
+
+/* A lane's memory. */
+typedef struct lane {
+    char *memory;
+    real *context, *drawn, *to;
+    double *logdet;
+} lane;
+
+static bool lane_new(const job *work, lane *own) {
+    size_t channels = work->model->channels;
+    own->memory = aligned_new(work->scratch, 1);
+    own->context = aligned_new(VECTORS_SHARD * work->model->context + 1, sizeof(real));
+    own->drawn = aligned_new(VECTORS_SHARD * channels, sizeof(real));
+    own->to = aligned_new(VECTORS_SHARD * channels, sizeof(real));
+    own->logdet = aligned_new(VECTORS_SHARD, sizeof(double));
+    return own->memory && own->context && own->drawn && own->to && own->logdet;
+}
+
+static void lane_free(lane *own) {
+    void *parts[] = {own->memory, own->context, own->drawn, own->to, own->logdet};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) aligned_free(parts[i]);
+}
+
+static flow_run run_of(const vectors_model *model, compute *work, size_t rows, const real *context,
+                       vocode_error *error) {
+    return (flow_run){.work = work,
+                      .shape = {rows, 1, model->channels},
+                      .cond = model->context ? context : NULL,
+                      .cond_frames = 1,
+                      .cond_channels = model->context,
+                      .error = error};
+}
+
+static vocode_status run_shard(const job *work, lane *own, size_t first, vocode_error *error) {
+    const vectors_model *model = work->model;
+    size_t channels = model->channels, rows = smaller(VECTORS_SHARD, work->rows - first);
+    compute alone = {arena_over(own->memory, work->scratch), 1};
+    flow_run run = run_of(model, &alone, rows, own->context, error);
+    if (model->context) vectors_scale_context(model, work->context + first * model->context, rows, own->context);
+    if (!work->log_density) {
+        if (work->drawn) base_draw(model->base, work->seed, first, rows, channels, own->drawn);
+        return flow_inverse(model->chain, &run, work->drawn ? own->drawn : work->from + first * channels,
+                            work->to + first * channels);
+    }
+    real *z = work->to ? work->to + first * channels : own->to;
+    for (size_t i = 0; i < rows; i++) own->logdet[i] = 0;
+    TRY(flow_forward(model->chain, &run, work->from + first * channels, z, own->logdet, NULL));
+    for (size_t i = 0; i < rows; i++)
+        work->log_density[first + i] = own->logdet[i] + base_log_density(model->base, z + i * channels, channels);
+    return VOCODE_OK;
+}
+
+static void run_lane(void *context, size_t index) {
+    const job *work = context;
+    lane own = {0};
+    vocode_status status =
+        lane_new(work, &own) ? VOCODE_OK : failed(&work->errors[index], VOCODE_MEMORY, "out of memory to run the flow");
+    for (size_t first = index * VECTORS_SHARD; status == VOCODE_OK && first < work->rows;
+         first += work->lanes * VECTORS_SHARD)
+        status = run_shard(work, &own, first, &work->errors[index]);
+    work->errors[index].code = status;
+    lane_free(&own);
+}
+
+static vocode_status run_job(job *work, int threads, vocode_error *error) {
+    size_t tape;
+    compute dry = {arena_over(NULL, 0), 1};
+    flow_run shape = run_of(work->model, &dry, VECTORS_SHARD, NULL, error);
+    TRY(flow_measure(work->model->chain, &shape, work->log_density ? FLOW_FORWARD : FLOW_INVERSE, &work->scratch,
+                     &tape));
+    work->lanes = smaller((size_t)threads, tiles_of(work->rows, VECTORS_SHARD));
+    work->errors = calloc(work->lanes + 1, sizeof *work->errors);
+    if (!work->errors) return failed(error, VOCODE_MEMORY, "out of memory to run the flow");
+    pool_run(threads, work->lanes, run_lane, work);
+    vocode_status status = VOCODE_OK;
+    for (size_t i = 0; status == VOCODE_OK && i < work->lanes; i++) {
+        status = work->errors[i].code;
+        if (status != VOCODE_OK && error) *error = work->errors[i];
+    }
+    free(work->errors);
+    return status;
+}
+
+static vocode_status check_context(const vectors_model *model, const real *context, vocode_error *error) {
+    if (!model->context == !context) return VOCODE_OK;
+    return failed(error, VOCODE_SHAPE, "expected %zu numbers of context a row, found %s", model->context,
+                  context ? "some" : "none");
+}
+
+vocode_status vectors_encode(const vectors_model *model, const real *x, const real *context, size_t rows, int threads,
+                             real *z, double *log_density, vocode_error *error) {
+    TRY(check_context(model, context, error));
+    double *kept = log_density ? log_density : aligned_new(rows + 1, sizeof *kept);
+    if (!kept) return failed(error, VOCODE_MEMORY, "out of memory to run the flow");
+    job work = {.model = model, .from = x, .context = context, .rows = rows, .to = z, .log_density = kept};
+    vocode_status status = run_job(&work, threads, error);
+    if (!log_density) aligned_free(kept);
+    return status;
+}
+
+vocode_status vectors_decode(const vectors_model *model, const real *z, const real *context, size_t rows, int threads,
+                             real *x, vocode_error *error) {
+    TRY(check_context(model, context, error));
+    job work = {.model = model, .from = z, .context = context, .rows = rows, .to = x};
+    return run_job(&work, threads, error);
+}
+
+vocode_status vectors_sample(const vectors_model *model, const real *context, size_t rows, uint64_t seed, int threads,
+                             real *x, vocode_error *error) {
+    TRY(check_context(model, context, error));
+    job work = {.model = model, .context = context, .rows = rows, .drawn = true, .seed = seed, .to = x};
+    return run_job(&work, threads, error);
+}

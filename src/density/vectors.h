@@ -1,0 +1,46 @@
+/* A density of vectors: a flow written as a line (density/spec.h), a base distribution, and the data's own mean and
+ * deviation as the flow's first part, so that what goes in and comes out is the data as they are.
+ *
+ * Arrays are batch-first: x and z [rows, channels], context [rows, context] (NULL where the model has none). A row's
+ * outcome does not depend on the other rows, nor on the number of threads. The model file is a safetensors file like
+ * those of the vocoders, of the kind "vectors". */
+#ifndef DENSITY_VECTORS_H
+#define DENSITY_VECTORS_H
+
+#include "density/base.h"
+#include "flows/flow.h"
+
+typedef struct vectors_model {
+    size_t channels, context;
+    char *spec;
+    base_kind base;
+    param_set set;
+    flow *chain;
+    param *mean, *log_deviation;             /* of the data, [channels] */
+    param *context_mean, *context_deviation; /* [context], NULL where there is none */
+    double valid_nll;                        /* nats a row, as fitted; NaN where it was not */
+    size_t rows, epochs;                     /* it was fitted to */
+} vectors_model;
+
+/* A fresh one, parameters drawn from the seed; prepared. channels and context are limited by what memory can hold. */
+vocode_status vectors_create(const char *spec, base_kind base, size_t channels, size_t context, uint64_t seed,
+                             vectors_model **out, vocode_error *error);
+vocode_status vectors_open(const char *path, vectors_model **out, vocode_error *error);
+vocode_status vectors_save(const vectors_model *model, const char *path, vocode_error *error);
+void vectors_free(vectors_model *model); /* NULL is fine */
+
+/* z [rows, channels] and log_density [rows], each unless NULL. VOCODE_VALUE names a row that is not finite. */
+vocode_status vectors_encode(const vectors_model *model, const real *x, const real *context, size_t rows, int threads,
+                             real *z, double *log_density, vocode_error *error);
+vocode_status vectors_decode(const vectors_model *model, const real *z, const real *context, size_t rows, int threads,
+                             real *x, vocode_error *error);
+/* Row i is a function of the seed and of i. */
+vocode_status vectors_sample(const vectors_model *model, const real *context, size_t rows, uint64_t seed, int threads,
+                             real *x, vocode_error *error);
+
+/* to [rows, context] = (context - mean) / deviation */
+void vectors_scale_context(const vectors_model *model, const real *context, size_t rows, real *to);
+
+enum { VECTORS_SHARD = 128 }; /* rows that one thread takes through the whole flow */
+
+#endif

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# vocode flow: densities of vectors from fit to samples, and a sentence for every kind of bad input.
+source "$(dirname "$0")/lib.sh"
+
+helper mel x.npy '<f4' C frames 3 600
+helper mel wide.npy '<f4' C frames 4 600
+helper mel short.npy '<f4' C frames 3 5
+helper mel one.npy '<f4' C frames 3 1
+
+run 0 vocode flow list
+silent
+for name in linear planar nice realnvp glow made maf iaf; do prints "^$name +[a-z].* (a network|d)"; done
+prints 'layers'
+
+# Fit, score, to the latent and back.
+run 0 vocode flow fit x.npy model --flow 'maf:layers=2,hidden=8' --epochs 3
+says 'model: [0-9]+ parameters, .* nats a row held out after [0-9]+ epochs'
+cp model first
+run 0 vocode flow fit x.npy model --flow=maf:layers=2,hidden=8 --epochs 3 --threads 1 -q
+silent
+same model first
+run 0 vocode flow score model x.npy rows.npy
+prints '^x.npy  log density -?[0-9.]+ nats a row \+- [0-9.]+  -?[0-9.]+ bits a number  600 rows$'
+[ "$(wc -c <rows.npy)" -eq $((128 + 4 * 600)) ] || wrong "rows.npy does not hold 600 numbers"
+run 0 vocode flow encode model x.npy z.npy
+silent
+run 0 vocode flow decode model z.npy back.npy
+tail -c +129 back.npy >back.f32
+run 0 helper error back.f32 x.npy
+prints '.'
+holds "$(cat out) < 1e-3"
+run 0 vocode flow sample model 700 a.npy --seed 4 --threads 2
+run 0 vocode flow sample model 700 b.npy --seed 4 --threads 1
+same a.npy b.npy
+run 0 vocode flow sample model 700 b.npy --seed 5
+differ a.npy b.npy
+run 0 vocode flow score model a.npy
+
+# With a context.
+run 0 vocode flow fit x.npy given --flow 'actnorm,coupling:hidden=8*2' --context wide.npy --epochs 1 --base logistic
+run 0 vocode flow score given x.npy --context wide.npy
+run 0 vocode flow sample given 600 c.npy --context wide.npy
+refuses 'expected 4 numbers of context a row .--context., found 0' vocode flow score given x.npy
+refuses 'wide.npy: expected 7 rows of context, found 600' vocode flow sample given 7 d.npy --context wide.npy
+refuses 'expected 4 numbers of context a row .*found 3' vocode flow score given x.npy --context x.npy
+
+# Bad data.
+fit() { vocode flow fit "$1" new --flow actnorm; }
+refuses 'cannot open none.npy' fit none.npy
+refuses 'one.npy: expected at least 2 rows' fit one.npy
+: >empty.npy
+refuses 'empty.npy: .*empty' fit empty.npy
+helper header nothing.npy "'<f4'" '(0, 3)' 0
+refuses 'nothing.npy: .*empty array' fit nothing.npy
+helper header cube.npy "'<f4'" '(2, 2, 2)' 32
+refuses 'cube.npy: .*\[rows, columns\], found one of 3 axes' fit cube.npy
+helper header same.npy "'<f4'" '(20, 3)' 240
+refuses 'same.npy: column 0: expected numbers that vary, found 0' fit same.npy
+cp x.npy bad.npy
+helper spoil bad.npy $((128 + 4 * 7)) nan
+refuses 'bad.npy: expected finite numbers, found 1 rows of 600 with NaN or infinity, the first is 2' fit bad.npy
+refuses 'bad.npy: expected finite numbers, found -?nan in row 2, column 1' vocode flow score model bad.npy
+refuses 'wide.npy: expected rows of 3 numbers for model, found 4' vocode flow score model wide.npy d.npy
+refuses 'wide.npy: expected rows of 3 numbers' vocode flow encode model wide.npy d.npy
+refuses 'x.npy: .*safetensors|x.npy: ' vocode flow score x.npy x.npy
+tiny_model speech
+refuses 'speech: expected a model of vectors.*kind "frameflow"' vocode flow score speech x.npy
+refuses 'model: .*kind' vocode info model
+head -c 1000 model >cut
+refuses 'cut: ' vocode flow score cut x.npy
+refuses 'flow "mafs": expected the name of a flow .*maf' vocode flow fit x.npy new --flow mafs
+refuses 'flow "maf:layer=2": .*layer' vocode flow fit x.npy new --flow maf:layer=2
+refuses 'expected a number of samples, found "-?many"' vocode flow sample model many d.npy
+
+misused 'expected fit, sample, score, encode, decode or list, found "train"' vocode flow train x.npy
+misused 'fit: --flow is missing' vocode flow fit x.npy new
+misused 'score: expected MODEL X.npy' vocode flow score model
+misused 'at least 1 argument' vocode flow
+misused 'valid: expected a number' vocode flow fit x.npy new --flow maf --valid 1
+
+finish

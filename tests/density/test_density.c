@@ -1,0 +1,304 @@
+/* Lines that name flows, base distributions, AdamW, and models of vectors from fit to file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/rng.h"
+#include "density/adam.h"
+#include "density/fit.h"
+#include "density/spec.h"
+
+static vectors_model *model_of(const char *spec, size_t channels, size_t context) {
+    vectors_model *model;
+    vocode_error error = {0};
+    if (vectors_create(spec, BASE_gaussian, channels, context, 3, &model, &error) != VOCODE_OK)
+        fail_msg("%s: %s", spec, error.message);
+    return model;
+}
+
+static void stir(vectors_model *model) {
+    vocode_error error;
+    for (size_t i = 0; i < model->set.count; i++) {
+        param *p = model->set.items[i];
+        for (size_t k = 0; p->kind == PARAM_TRAINED && k < p->count; k++)
+            p->value[k] += (real)(0.03 * rng_normal(9, i, k));
+    }
+    assert_int_equal(flow_prepare(model->chain, &error), VOCODE_OK);
+}
+
+static void every_family_inverts(void **state) {
+    (void)state;
+    enum { ROWS = 300, CHANNELS = 5, CONTEXT = 2 };
+    static real x[ROWS * CHANNELS], z[ROWS * CHANNELS], back[ROWS * CHANNELS], context[ROWS * CONTEXT];
+    static double density[ROWS];
+    rng_fill_normal(context, ROWS, CONTEXT, 2, 0, 1);
+    for (size_t i = 0; i < flow_family_count(); i++)
+        for (size_t width = 0; width <= CONTEXT; width += CONTEXT) {
+            const flow_family *family = flow_family_at(i);
+            vectors_model *model = model_of(family->name, CHANNELS, width);
+            vocode_error error = {0};
+            assert_true(strlen(family->summary) && strlen(family->paper) && strlen(family->density));
+            bool positive = strcmp(family->name, "exp") == 0;
+            if (!positive) stir(model);
+            rng_fill_normal(x, ROWS, CHANNELS, 1, 0, 1);
+            for (size_t k = 0; positive && k < ROWS * CHANNELS; k++) x[k] = exp(x[k]);
+            const real *given = width ? context : NULL;
+            if (vectors_encode(model, x, given, ROWS, 2, z, density, &error) != VOCODE_OK)
+                fail_msg("%s", error.message);
+            assert_int_equal(vectors_decode(model, z, given, ROWS, 2, back, &error), VOCODE_OK);
+            for (size_t k = 0; k < ROWS * CHANNELS; k++)
+                if (!(fabs((double)(back[k] - x[k])) < 1e-3 * (1 + fabs((double)x[k]))))
+                    fail_msg("%s: number %zu comes back as %g from %g", family->name, k, (double)back[k], (double)x[k]);
+            vectors_free(model);
+        }
+}
+
+/* Parts of a line: the standardising map comes first. */
+static void lines_are_read(void **state) {
+    (void)state;
+    static const struct {
+        const char *spec;
+        size_t parameters; /* tensors */
+    } good[] = {
+        {"actnorm", 2 + 2},
+        {"actnorm,linear", 2 + 2 + 4},
+        {"actnorm*3,linear", 2 + 3 * 2 + 4},
+        {"(actnorm,linear)*2,actnorm", 2 + 2 * 6 + 2},
+        {"((actnorm)*2)*3", 2 + 6 * 2},
+        {"planar:K=3", 2 + 3 * 3},
+        {"coupling:depth=1,hidden=3,actnorm", 2 + 4 + 2},
+        {"maf:layers=2,hidden=5,depth=1", 2 + 2 * (2 + 4)},
+        {"permute:order=shuffle,seed=4,scaling", 2 + 1},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        vectors_model *model = model_of(good[i].spec, 4, 0);
+        if (model->set.count != good[i].parameters)
+            fail_msg("%s: expected %zu tensors, found %zu", good[i].spec, good[i].parameters, model->set.count);
+        vectors_free(model);
+    }
+    static const struct {
+        const char *spec, *says;
+    } bad[] = {{"", "name of a flow"},
+               {"mafs", "found \"mafs\""},
+               {"maf:layers=0", "layers"},
+               {"maf:layer=3", "layers"},
+               {"actnorm,", "name of a flow"},
+               {"actnorm*0", "number of times"},
+               {"actnorm*9999", "number of times"},
+               {"(actnorm", "expected \")\""},
+               {"actnorm)", "expected \",\""},
+               {"coupling:mask=left", "mask"},
+               {"actnorm*500,actnorm*500,actnorm*500", "at most 1024"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        vectors_model *model;
+        vocode_error error = {0};
+        assert_int_equal(vectors_create(bad[i].spec, BASE_gaussian, 4, 0, 0, &model, &error), VOCODE_VALUE);
+        if (!strstr(error.message, bad[i].says)) fail_msg("%s: says %s", bad[i].spec, error.message);
+    }
+}
+
+static void masks_alternate(void **state) {
+    (void)state;
+    vectors_model *model = model_of("coupling:hidden=4,depth=1,coupling:hidden=4,depth=1", 3, 0);
+    /* the first passes one of three and moves two, the second passes the last and moves the first two */
+    const param *first = param_find(&model->set, "1.masked.layers.0.weight");
+    assert_non_null(first);
+    assert_int_equal(first->shape[0], 1);
+    real x[] = {0.1F, 0.2F, 0.3F}, z[2][3];
+    vocode_error error;
+    stir(model);
+    for (int i = 0; i < 2; i++) {
+        x[1] += (real)i; /* the middle one is moved by both and read by neither */
+        assert_int_equal(vectors_encode(model, x, NULL, 1, 1, z[i], NULL, &error), VOCODE_OK);
+    }
+    assert_true(z[0][0] == z[1][0] && z[0][2] == z[1][2] && z[0][1] != z[1][1]);
+    vectors_free(model);
+}
+
+static void bases_are_densities(void **state) {
+    (void)state;
+    for (int base = 0; base < BASE_COUNT; base++) {
+        double integral = 0, mean = 0, square = 0, expected = 0;
+        const double step = 1e-3;
+        for (double at = -40 + step / 2; at < 40; at += step) {
+            real z = (real)at;
+            double density = exp(base_log_density((base_kind)base, &z, 1));
+            integral += density * step;
+            expected += density * at * at * step;
+        }
+        assert_true(fabs(integral - 1) < 2e-3);
+        enum { DRAWS = 20000 };
+        real *drawn = calloc(DRAWS, sizeof *drawn);
+        base_draw((base_kind)base, 1, 0, DRAWS / 2, 2, drawn);
+        for (size_t i = 0; i < DRAWS; i++) {
+            mean += (double)drawn[i] / DRAWS;
+            square += (double)drawn[i] * (double)drawn[i] / DRAWS;
+        }
+        assert_true(fabs(mean - (base == BASE_uniform ? 0.5 : 0)) < 0.05);
+        assert_true(fabs(square - expected) < 0.05 * (1 + expected));
+        real at[] = {(real)0.3}, slope;
+        base_slope((base_kind)base, at, 1, 2, &slope);
+        real up[] = {(real)0.31}, down[] = {(real)0.29};
+        double difference =
+            (base_log_density((base_kind)base, up, 1) - base_log_density((base_kind)base, down, 1)) / 0.02;
+        assert_true(fabs((double)slope - 2 * difference) < 1e-2);
+        free(drawn);
+    }
+}
+
+/* The first step moves every number by the rate against its gradient's sign; decay pulls; frozen ones and statistics
+ * stay; two shards count as their sum. */
+static void adam_steps(void **state) {
+    (void)state;
+    const size_t two = 2;
+    param_set set = {0};
+    param *a = param_add(&set, PARAM_TRAINED, "", "a", 1, &two),
+          *b = param_add(&set, PARAM_TRAINED, "kept.", "b", 1, &two);
+    param *c = param_add(&set, PARAM_BUFFER, "", "c", 1, &two);
+    vocode_error error;
+    assert_int_equal(param_allocate(&set, &error), VOCODE_OK);
+    param_fill(a, 1);
+    param_fill(b, 1);
+    param_fill(c, 1);
+    adam step;
+    assert_true(adam_new(&step, &set, "kept."));
+    real grads[12] = {3, -1, 1, 1, 1, 1, -1, -1, 1, 1, 1, 1};
+    char memory[64];
+    compute run = {arena_over(memory, sizeof memory), 1};
+    assert_true(adam_step(&step, &set, &run, grads, 2, 0.1, 0.5, 100));
+    assert_true(fabs((double)a->value[0] - (1 - 0.1 - 0.05)) < 1e-6); /* 3 - 1 = 2 */
+    assert_true(fabs((double)a->value[1] - (1 + 0.1 - 0.05)) < 1e-6); /* -2 */
+    for (size_t i = 0; i < 2; i++) assert_true(b->value[i] == 1 && c->value[i] == 1);
+    grads[0] = (real)NAN;
+    real before = a->value[1];
+    assert_false(adam_step(&step, &set, &run, grads, 1, 0.1, 0.5, 100));
+    assert_true(a->value[1] == before);
+    adam_free(&step);
+    param_set_free(&set);
+}
+
+enum { ROWS = 1500 };
+static real data[ROWS * 2], about[ROWS];
+
+/* x0 = 3 + 2 n, x1 = c x0 / 2 + n / 2 of two standard normals and a context of -1 or 1. */
+static void draw_data(void) {
+    for (size_t t = 0; t < ROWS; t++) {
+        about[t] = t % 2 ? 1 : -1;
+        data[2 * t] = (real)(3 + 2 * rng_normal(1, 0, t));
+        data[2 * t + 1] = (real)((double)about[t] * (double)data[2 * t] / 2 + rng_normal(1, 1, t) / 2);
+    }
+}
+
+static const double half_log_two_pi_e = 1.4189385332046727;
+
+static void fits_find_the_entropy(void **state) {
+    (void)state;
+    draw_data();
+    static const char *const specs[] = {"maf:layers=2,hidden=16,depth=1", "realnvp:layers=2,hidden=16,depth=1",
+                                        "iaf:layers=2,hidden=16,depth=1"};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        fit_options options = fit_defaults;
+        options.epochs = 60;
+        options.batch = 128;
+        options.rate = 1e-2;
+        options.threads = 2;
+        vectors_model *model = model_of(specs[i], 2, 1);
+        vocode_error error = {0};
+        if (fit_vectors(model, data, about, ROWS, &options, NULL, &error) != VOCODE_OK) fail_msg("%s", error.message);
+        double entropy = 2 * half_log_two_pi_e + log(2.0) + log(0.5), mean = 0;
+        double *density = calloc(ROWS, sizeof *density);
+        assert_int_equal(vectors_encode(model, data, about, ROWS, 2, NULL, density, &error), VOCODE_OK);
+        for (size_t t = 0; t < ROWS; t++) mean -= density[t] / ROWS;
+        if (!(fabs(mean - entropy) < 0.12)) fail_msg("%s: %g nats, the entropy is %g", specs[i], mean, entropy);
+        free(density);
+        vectors_free(model);
+    }
+}
+
+static void threads_change_no_fit(void **state) {
+    (void)state;
+    draw_data();
+    vectors_model *models[2];
+    for (int i = 0; i < 2; i++) {
+        fit_options options = fit_defaults;
+        vocode_error error = {0};
+        options.epochs = 2;
+        options.threads = i ? 3 : 1;
+        models[i] = model_of("maf:layers=1,hidden=8", 2, 1);
+        assert_int_equal(fit_vectors(models[i], data, about, ROWS, &options, NULL, &error), VOCODE_OK);
+    }
+    assert_memory_equal(models[0]->set.storage, models[1]->set.storage, models[0]->set.total * sizeof(real));
+    for (int i = 0; i < 2; i++) vectors_free(models[i]);
+}
+
+static void files_hold_models(void **state) {
+    (void)state;
+    draw_data();
+    char path[] = "/tmp/vocode-vectors-XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    close(file);
+    vectors_model *model = model_of("glow:layers=2,hidden=8", 2, 1), *read;
+    vocode_error error = {0};
+    fit_options options = fit_defaults;
+    options.epochs = 1;
+    assert_int_equal(fit_vectors(model, data, about, ROWS, &options, NULL, &error), VOCODE_OK);
+    assert_int_equal(vectors_save(model, path, &error), VOCODE_OK);
+    assert_int_equal(vectors_open(path, &read, &error), VOCODE_OK);
+    assert_string_equal(read->spec, model->spec);
+    assert_true(read->valid_nll == model->valid_nll && read->rows == ROWS && read->epochs == 1);
+    assert_memory_equal(read->set.storage, model->set.storage, model->set.total * sizeof(real));
+    static real samples[2][700 * 2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(vectors_sample(i ? read : model, about, i ? 700 : 300, 5, i ? 3 : 1, samples[i], &error),
+                         VOCODE_OK);
+    assert_memory_equal(samples[0], samples[1], 300 * 2 * sizeof(real)); /* a row is a function of its number */
+    unlink(path);
+    vectors_free(model);
+    vectors_free(read);
+}
+
+static void refuses(const char *says, const real *x, size_t rows, const real *context) {
+    vectors_model *model = model_of("actnorm", 2, context ? 1 : 0);
+    vocode_error error = {0};
+    vocode_status status = fit_vectors(model, x, context, rows, &fit_defaults, NULL, &error);
+    assert_int_equal(status, VOCODE_VALUE);
+    if (!strstr(error.message, says)) fail_msg("expected \"%s\" in: %s", says, error.message);
+    vectors_free(model);
+}
+
+static void bad_rows_are_refused(void **state) {
+    (void)state;
+    draw_data();
+    refuses("at least 2 rows", data, 1, NULL);
+    about[7] = (real)NAN;
+    refuses("1 rows of context of 1500 with NaN or infinity, the first is 7", data, ROWS, about);
+    data[6] = (real)INFINITY;
+    data[20] = (real)NAN;
+    refuses("found 2 rows of 1500 with NaN or infinity, the first is 3", data, ROWS, NULL);
+    draw_data();
+    for (size_t t = 0; t < ROWS; t++) data[2 * t + 1] = 4;
+    refuses("column 1: expected numbers that vary, found 4", data, ROWS, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_family_inverts),
+        cmocka_unit_test(lines_are_read),
+        cmocka_unit_test(masks_alternate),
+        cmocka_unit_test(bases_are_densities),
+        cmocka_unit_test(adam_steps),
+        cmocka_unit_test(fits_find_the_entropy),
+        cmocka_unit_test(threads_change_no_fit),
+        cmocka_unit_test(files_hold_models),
+        cmocka_unit_test(bad_rows_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

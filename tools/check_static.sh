@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 preset=${1:-dev}
 build=build/$preset
 cmake --preset "$preset" >/dev/null
+cmake --build "$build" --target vocode_messages >/dev/null # headers that are generated
 jobs=$(nproc)
 
 # memleak: it takes a pointer that leaves through a conditional for lost; the leak sanitizer watches every test.

@@ -19,6 +19,8 @@ build    libjansson-dev             JSON
 build    libzip-dev                 PyTorch checkpoints
 build    libpng-dev                 pictures in reports
 build    libsodium-dev              base64 in reports
+build    libprotobuf-c-dev          TensorBoard event files
+build    protobuf-c-compiler        the same: protoc-c
 tests    libcmocka-dev              unit tests
 tests    python3-numpy              tests of the Python package
 tests    python3-pytest             the same

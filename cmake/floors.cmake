@@ -22,6 +22,9 @@ endif()
 if(VOCODE_SIMD)
   target_compile_definitions(vocode_flags INTERFACE VOCODE_SIMD)
 endif()
+# The optimizer's loop vectorises where its root does not set errno.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/train/optimizer.c PROPERTIES COMPILE_OPTIONS
+                            "-fno-math-errno;$<$<NOT:$<CONFIG:Debug>>:-O3>")
 # Each instruction set's file is compiled for it, and called where the processor has it (src/kernels/dispatch.c).
 # Their tiles of sums live in registers only where loops are unrolled.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")

@@ -39,12 +39,16 @@ void commands_help(FILE *to) {
 int command_run(const command *about, size_t count, char **argv, console *out) {
     arguments given;
     int status = options_parse(about, count, argv, &given, out);
-    if (status != EXIT_SUCCESS) return status;
+    if (status != EXIT_SUCCESS) {
+        options_release(&given);
+        return status;
+    }
     if (given.help.given)
         options_help(about, stdout);
     else if (given.version.given)
         printf("vocode %s\n", vocode_version());
     else
         status = about->run(&given, out);
+    options_release(&given);
     return console_close_output(out, status);
 }

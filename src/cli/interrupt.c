@@ -40,6 +40,10 @@ void interrupt_hold(const char *path) {
     holding = output_is_held(path);
 }
 
+void interrupt_hold_all(void) {
+    holding = 1;
+}
+
 bool interrupt_waiting(void) {
     return waiting != 0;
 }

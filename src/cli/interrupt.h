@@ -15,6 +15,9 @@ bool output_is_held(const char *path);
 /* path is about to be written. Nothing waits for a pipe or a device, which may block and leave nothing behind. */
 void interrupt_hold(const char *path);
 
+/* From now on signals wait, until the release: for work that saves what it has when it is asked to stop. */
+void interrupt_hold_all(void);
+
 /* Whether a signal waits: what is under way should be given up. */
 bool interrupt_waiting(void);
 

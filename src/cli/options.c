@@ -82,7 +82,18 @@ static int refuse_value(const command *about, const option_row *row, const char 
     }
 }
 
+static int add_value(const command *about, const option_row *row, const char *text, arguments *given, console *out) {
+    option_list *list = (option_list *)((char *)given + row->offset);
+    if (*text == 0) return console_usage(out, about->name, "--%s needs a value: %s", row->name, row->argument);
+    const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
+    if (!items) return console_usage(out, about->name, "--%s: out of memory for its values", row->name);
+    list->items = items;
+    list->items[list->count++] = text;
+    return EXIT_SUCCESS;
+}
+
 static int set_value(const command *about, const option_row *row, const char *text, arguments *given, console *out) {
+    if (row->type == OPTION_EACH || row->type == OPTION_LIST) return add_value(about, row, text, given, out);
     option_value *value = (option_value *)((char *)given + row->offset);
     *value = (option_value){.given = true, .text = text};
     bool good = true;
@@ -104,6 +115,7 @@ static int parse_long(const command *about, const char *text, queue *rest, argum
     const option_row *row = find_long(about, text, length);
     if (!row) return console_usage(out, about->name, "there is no option --%.*s", (int)length, text);
     const char *value = text[length] == '=' ? text + length + 1 : NULL;
+    bool takes_more = row->type == OPTION_LIST && !value;
     if (row->type == OPTION_FLAG && value)
         return console_usage(out, about->name, "--%s takes no value, found \"%s\"", row->name, value);
     if (row->type != OPTION_FLAG && !value) {
@@ -111,7 +123,10 @@ static int parse_long(const command *about, const char *text, queue *rest, argum
             return console_usage(out, about->name, "--%s needs a value: %s", row->name, row->argument);
         value = rest->items[rest->next++];
     }
-    return set_value(about, row, value, given, out);
+    int status = set_value(about, row, value, given, out);
+    while (takes_more && status == EXIT_SUCCESS && rest->next < rest->count && rest->items[rest->next][0] != '-')
+        status = set_value(about, row, rest->items[rest->next++], given, out);
+    return status;
 }
 
 /* Letters behind one dash: flags, the last of them may be an option with its value. */
@@ -166,6 +181,12 @@ int options_parse(const command *about, size_t count, char **argv, arguments *gi
     out->verbose = given->verbose.given;
     if (given->help.given || given->version.given) return EXIT_SUCCESS;
     return check_count(about, given, out);
+}
+
+void options_release(arguments *given) {
+    free(given->data.items);
+    free(given->set.items);
+    given->data = given->set = (option_list){0};
 }
 
 /* doc in lines that end before HELP_WIDTH, each but the first indented to HELP_COLUMN. */

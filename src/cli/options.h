@@ -14,7 +14,9 @@ typedef enum option_type {
     OPTION_TEXT,    /* value.text */
     OPTION_NUMBER,  /* value.number, least to most */
     OPTION_INTEGER, /* value.integer, least to most */
-    OPTION_CHOICE   /* value.integer is an index of choices */
+    OPTION_CHOICE,  /* value.integer is an index of choices */
+    OPTION_EACH,    /* an option_list: the option may come again */
+    OPTION_LIST     /* the same, and takes every argument up to the next option */
 } option_type;
 
 typedef struct option_value {
@@ -24,6 +26,11 @@ typedef struct option_value {
     uint64_t integer;
 } option_value;
 
+typedef struct option_list {
+    const char **items; /* [count], owned */
+    size_t count;
+} option_list;
+
 typedef struct arguments {
     option_value help, version, quiet, verbose;
     option_value model, threads, output, json;
@@ -31,6 +38,8 @@ typedef struct arguments {
     option_value format, raw, gain, layout, preset, license, strength, html;
     option_value chunk, mel_stream, seconds;
     option_value flow, base, context, valid, epochs, patience, batch, rate;
+    option_value out, resume, warm_start;
+    option_list data, set;
     char **items; /* [count] the other arguments */
     size_t count;
 } arguments;
@@ -40,7 +49,7 @@ typedef struct option_row {
     char letter;          /* of the short form, or 0 */
     const char *argument; /* what help calls the value; NULL for flags */
     option_type type;
-    size_t offset;              /* of the option_value in arguments */
+    size_t offset;              /* of the option_value or option_list in arguments */
     double least, most;         /* NUMBER and INTEGER, ends included; an integer with most 0 has no limit */
     const char *const *choices; /* CHOICE: ends in NULL */
     const char *doc;            /* for --help, wrapped there */
@@ -89,8 +98,10 @@ extern const char *const layout_choices[];
     { "json", 0, NULL, OPTION_FLAG, offsetof(arguments, json), .doc = "print " what " as JSON" }
 
 /* Parses argv [count] for a command. EXIT_SUCCESS, or EXIT_USAGE after saying what is wrong. With --help or --version
- * the number of arguments is not checked. */
+ * the number of arguments is not checked. Release given with options_release, also after a failure. */
 int options_parse(const command *about, size_t count, char **argv, arguments *given, console *out);
+
+void options_release(arguments *given);
 
 /* The help text of a command. */
 void options_help(const command *about, FILE *to);

@@ -22,8 +22,12 @@ static const double precision = DBL_EPSILON;
 static const double precision = (double)FLT_EPSILON;
 #endif
 
+/* Training stays well away from where the inverse loses its digits. */
+static const double trained_condition = 1e5;
+
 typedef struct inv1x1 {
     flow base;
+    const param_set *set;
     inv1x1_init start;
     param *matrix;                    /* W [c, c] */
     real *forth, *back;               /* W^T and W^-T [c, c]: what rows are multiplied by from the right */
@@ -106,12 +110,12 @@ static vocode_status factor(inv1x1 *self, double *lu, double *inverse, size_t *p
         return failed(error, VOCODE_VALUE, "%s: expected an invertible matrix, found a singular or non-finite one",
                       self->matrix->name);
     lu_inverse(c, lu, pivot, inverse);
-    double condition = norm * one_norm(c, inverse);
-    if (!(condition * precision < 1))
-        return failed(
-            error, VOCODE_VALUE,
-            "%s: expected an invertible matrix, found one of condition %.2g, whose inverse has no correct digit",
-            self->matrix->name, condition);
+    double condition = norm * one_norm(c, inverse), most = 1 / precision;
+    if (!self->set->fixed && trained_condition < most) most = trained_condition;
+    if (!(condition < most))
+        return failed(error, VOCODE_VALUE,
+                      "%s: expected a matrix that can be inverted well, found one of condition %.2g, above %.2g",
+                      self->matrix->name, condition, most);
     self->log_det = lu_log_determinant(c, lu, pivot, NULL);
     for (size_t i = 0; i < c; i++)
         for (size_t j = 0; j < c; j++) {
@@ -224,6 +228,8 @@ vocode_status inv1x1_build(const inv1x1_options *options, flow_dims dims, param_
     self->matrix = param_add(set, PARAM_TRAINED, prefix, "", options->conv ? 3 : 2, shape);
     if (!self->matrix) /* also where its number of elements overflows */
         return flow_abandon(out, failed(error, VOCODE_MEMORY, "cannot build the matrix %s", prefix));
+    self->matrix->invertible = true;
+    self->set = set;
     self->forth = aligned_new(self->matrix->count, sizeof(real));
     self->back = aligned_new(self->matrix->count, sizeof(real));
     self->forth_panels = aligned_new(panels_size(dims.channels, dims.channels), sizeof(real));

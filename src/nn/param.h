@@ -30,6 +30,7 @@ typedef struct param {
     size_t offset; /* where its gradient (and, when allocated, its value) starts in a flat array of set->total reals */
     real *value;   /* [count], in the order of the shape; NULL until allocated or bound */
     bool mapped;   /* value lies in a read-only mapping of a file */
+    bool invertible; /* a square matrix that has to keep an inverse: training guards it, and does not let it decay */
 } param;
 
 typedef struct param_set {

@@ -13,6 +13,7 @@
 typedef struct tensor_index {
     const st_tensor **sorted;
     size_t count;
+    bool in_place; /* tensors may be used where they are */
 } tensor_index;
 
 static int by_name(const void *a, const void *b) {
@@ -110,8 +111,8 @@ static vocode_status fold(param *p, const st_tensor *gain, const st_tensor *dire
     return VOCODE_OK;
 }
 
-static bool usable_in_place(const st_tensor *tensor) {
-    return tensor && tensor->type == REAL_DTYPE && (uintptr_t)tensor->data % sizeof(real) == 0;
+static bool usable_in_place(const tensor_index *index, const st_tensor *tensor) {
+    return index->in_place && tensor && tensor->type == REAL_DTYPE && (uintptr_t)tensor->data % sizeof(real) == 0;
 }
 
 static vocode_status bind_one(param *p, const tensor_index *index, bool mapped, const char *where,
@@ -121,8 +122,8 @@ static vocode_status bind_one(param *p, const tensor_index *index, bool mapped, 
     if (!tensor && folded) tensor = folded;
     if (tensor) {
         TRY(check(p, tensor, p->rank, p->shape, where, error));
-        p->mapped = mapped && usable_in_place(tensor);
-        if (usable_in_place(tensor))
+        p->mapped = mapped && usable_in_place(index, tensor);
+        if (usable_in_place(index, tensor))
             p->value = (real *)(uintptr_t)tensor->data; /* read-only memory: nothing writes a mapped model's values */
         else
             dtype_to_real(tensor->type, tensor->data, 0, p->value, p->count);
@@ -150,7 +151,7 @@ static vocode_status give_memory(vocode_model *model, const tensor_index *index,
         size_t used = 0;
         for (size_t i = 0; i < model->params.count; i++) {
             param *p = model->params.items[i];
-            if (usable_in_place(find(index, p->name))) continue;
+            if (usable_in_place(index, find(index, p->name))) continue;
             if (pass) p->value = model->unmapped + used;
             used += p->count;
         }
@@ -169,15 +170,41 @@ static vocode_status bind_all(vocode_model *model, const tensor_index *index, co
     return VOCODE_OK;
 }
 
+static vocode_status make_index(const st_tensor *tensors, size_t count, const char *where, tensor_index *index,
+                                vocode_error *error) {
+    *index = (tensor_index){.sorted = calloc(count ? count : 1, sizeof *index->sorted), .count = count};
+    if (!index->sorted)
+        return failed(error, VOCODE_MEMORY, "%s: cannot allocate an index of %zu tensors", where, count);
+    for (size_t i = 0; i < count; i++) index->sorted[i] = &tensors[i];
+    qsort(index->sorted, count, sizeof *index->sorted, by_name);
+    return VOCODE_OK;
+}
+
 vocode_status model_bind(vocode_model *model, const st_tensor *tensors, size_t count, const char *where,
                          vocode_error *error) {
+    tensor_index index;
     if (model->params.failed)
         return failed(error, VOCODE_MEMORY, "%s: a parameter's name or size is impossible, or memory ran out", where);
-    tensor_index index = {calloc(count ? count : 1, sizeof *index.sorted), count};
-    if (!index.sorted) return failed(error, VOCODE_MEMORY, "%s: cannot allocate an index of %zu tensors", where, count);
-    for (size_t i = 0; i < count; i++) index.sorted[i] = &tensors[i];
-    qsort(index.sorted, count, sizeof *index.sorted, by_name);
+    TRY(make_index(tensors, count, where, &index, error));
+    index.in_place = true;
     vocode_status status = bind_all(model, &index, where, error);
     free(index.sorted);
     return status;
+}
+
+vocode_status model_copy_weights(vocode_model *model, const st_tensor *tensors, size_t count, const char *where,
+                                 const warning_sink *missing, vocode_error *error) {
+    tensor_index index;
+    size_t taken = 0;
+    TRY(make_index(tensors, count, where, &index, error));
+    for (size_t i = 0; i < model->params.count; i++) {
+        vocode_error reason = {0};
+        if (bind_one(model->params.items[i], &index, false, where, &reason) == VOCODE_OK)
+            taken++;
+        else
+            warn_caller(missing, "%s; it keeps its fresh values", reason.message);
+    }
+    free(index.sorted);
+    return taken ? VOCODE_OK
+                 : failed(error, VOCODE_VALUE, "%s: none of its %zu tensors fits the configuration", where, count);
 }

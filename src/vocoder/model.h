@@ -96,6 +96,12 @@ json_t *model_echo(const vocode_model *model, const json_t *original);
 vocode_status model_bind(vocode_model *model, const st_tensor *tensors, size_t count, const char *where,
                          vocode_error *error);
 
+/* Copies what it can: every parameter of a created model that has a tensor of its name and shape (weight norm as in
+ * model_bind). missing is told of each that has none, which keeps its values. VOCODE_VALUE where none fits. Prepare the
+ * model afterwards. */
+vocode_status model_copy_weights(vocode_model *model, const st_tensor *tensors, size_t count, const char *where,
+                                 const warning_sink *missing, vocode_error *error);
+
 /* A model of fresh weights from a configuration (strict: an unknown key is an error). */
 vocode_status model_create(const json_t *config, const char *where, uint64_t seed, vocode_model **out,
                            vocode_error *error);

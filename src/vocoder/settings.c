@@ -15,6 +15,7 @@ static const config_key settings_keys[] = {
      .doc = "mel-consistency passes, by default"},
     {"refine", CONFIG_INT, offsetof(vocoder_settings, refine), 0, 0, 1000,
      .doc = "phase-refinement iterations, by default"},
+    {"train", CONFIG_OTHER, .doc = "what vocode train is told"},
     {"training", CONFIG_OTHER, .doc = "how it was trained, for people"},
     {"data", CONFIG_OTHER, .doc = "what it was trained on, for people"},
     {"license", CONFIG_OTHER, .doc = "of the weights"},

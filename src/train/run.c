@@ -1,0 +1,327 @@
+#include "train/run.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/atomic.h"
+#include "train/feed.h"
+#include "train/folder.h"
+#include "train/log.h"
+
+typedef struct run {
+    const train_request *request;
+    const train_watcher *watcher;
+    train_config config;
+    trainer *trainer;
+    train_feed *feed;
+    train_log *log;
+    bool likelihood;
+    double constant;   /* added to losses */
+    double tick;       /* when the present step began */
+    double pace;       /* seconds a step, smoothed */
+    double loss, norm; /* sums since the last line of the log */
+    uint64_t summed;   /* steps in them */
+    uint64_t saved;    /* the step of last.safetensors; SAVED_NONE before there is one */
+    bool best;         /* the last validation was the best, and is not saved yet */
+} run;
+
+#define SAVED_NONE UINT64_MAX
+
+static const double pace_memory = 0.95; /* of the smoothed seconds a step */
+
+static double clock_now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+__attribute__((format(printf, 2, 3))) static void note(const run *self, const char *format, ...) {
+    char text[2048];
+    va_list values;
+    if (!self->watcher->note) return;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    self->watcher->note(self->watcher->context, text);
+}
+
+/* A file that could not be written is no reason to lose what was learned: it is said, and tried again when due. */
+static void warn_of(const run *self, const vocode_error *error) {
+    warn_caller(&self->watcher->warnings, "%s", error->message);
+}
+
+static vocode_status warm_start(run *self, vocode_model *model, vocode_error *error) {
+    const char *path = self->request->warm_start;
+    st_file *file;
+    TRY(st_open(path, &file, error));
+    size_t count = st_count(file);
+    st_tensor *tensors = calloc(count + 1, sizeof *tensors);
+    vocode_status status = VOCODE_OK;
+    if (!tensors) {
+        status = failed(error, VOCODE_MEMORY, "%s: cannot allocate a table of %zu tensors", path, count);
+    } else {
+        for (size_t i = 0; i < count; i++) tensors[i] = *st_at(file, i);
+        status = model_copy_weights(model, tensors, count, path, &self->watcher->warnings, error);
+    }
+    free(tensors);
+    st_close(file);
+    return status == VOCODE_OK ? model_prepare(model, error) : status;
+}
+
+static vocode_status make_trainer(run *self, vocode_error *error) {
+    vocode_model *model;
+    train_config *config = &self->config;
+    TRY(model_create(config->root, self->request->config, config->settings.seed, &model, error));
+    if (self->request->warm_start) {
+        vocode_status status = warm_start(self, model, error);
+        if (status != VOCODE_OK) {
+            vocode_model_free(model);
+            return status;
+        }
+    }
+    TRY(trainer_new(model, config, &self->trainer, error));
+    self->likelihood = !isnan(trainer_constant(self->trainer));
+    self->constant = self->likelihood ? trainer_constant(self->trainer) : 0;
+    return VOCODE_OK;
+}
+
+static vocode_status resume(run *self, vocode_error *error) {
+    bool found;
+    trainer *training = self->trainer;
+    TRY(folder_load(self->request->folder, &training->arrays, &training->state, &found, &self->watcher->warnings,
+                    error));
+    if (!found) {
+        note(self, "%s: no checkpoint yet: starts from the beginning", self->request->folder);
+        return VOCODE_OK;
+    }
+    self->saved = training->state.step;
+    note(self, "%s: goes on after step %llu", self->request->folder, (unsigned long long)training->state.step);
+    return model_prepare(training->model, error);
+}
+
+/* config.json: the model's configuration, with what training was told. */
+static vocode_status write_config(const run *self, vocode_error *error) {
+    char *path = folder_file(self->request->folder, "config.json"), *text = NULL;
+    const char *config = self->trainer->model->config;
+    json_t *root = NULL;
+    atomic_file *file;
+    vocode_status status = json_parse(config, strlen(config), NULL, "config", &root, error);
+    if (status == VOCODE_OK && (!path || !(text = json_print(root, 2))))
+        status = failed(error, VOCODE_MEMORY, "%s: out of memory for config.json", self->request->folder);
+    if (status == VOCODE_OK) status = atomic_open(path, &file, error);
+    if (status == VOCODE_OK) {
+        status = atomic_write(file, text, strlen(text), error);
+        if (status == VOCODE_OK) status = atomic_write(file, "\n", 1, error);
+        if (status == VOCODE_OK)
+            status = atomic_commit(file, error);
+        else
+            atomic_abort(file);
+    }
+    json_decref(root);
+    free(text);
+    free(path);
+    return status;
+}
+
+static vocode_status open_log(run *self, vocode_error *error) {
+    uint64_t step = self->trainer->state.step;
+    char *path = folder_file(self->request->folder, "log.jsonl");
+    vocode_status status = path ? train_log_open(path, step, &self->log, error)
+                                : failed(error, VOCODE_MEMORY, "%s: out of memory", self->request->folder);
+    free(path);
+    TRY(status);
+    folder_clean(self->request->folder);
+    note(self, "%s", train_log_explanation(self->likelihood));
+    return step ? VOCODE_OK : train_log_start(self->log, self->trainer->model->config, self->likelihood, error);
+}
+
+static vocode_status start(run *self, vocode_error *error) {
+    const train_request *request = self->request;
+    TRY(train_config_read(request->config, request->sets, request->set_count, &self->config, error));
+    vocode_status made = make_trainer(self, error);
+    if (made == VOCODE_VALUE && error)
+        return train_config_blame(&self->config, request->sets, request->set_count, error);
+    TRY(made);
+    TRY(feed_open(request->data, request->data_count, self->trainer->model, &self->config, &self->watcher->warnings,
+                  &self->feed, error));
+    char data[1024];
+    feed_describe(self->feed, data, sizeof data);
+    note(self, "%s", data);
+    TRY(folder_open(request->folder, request->resume, error));
+    if (request->resume) TRY(resume(self, error));
+    TRY(feed_seek(self->feed, self->trainer->state.batches, error));
+    TRY(open_log(self, error));
+    return write_config(self, error);
+}
+
+/* The model's configuration with what has become of it: "training" is for people. */
+static char *described(const run *self) {
+    const train_state *state = &self->trainer->state;
+    const char *config = self->trainer->model->config;
+    json_t *root;
+    if (json_parse(config, strlen(config), NULL, "config", &root, NULL) != VOCODE_OK) return NULL;
+    json_t *facts = json_pack("{s:I, s:f}", "steps", (json_int_t)state->step, "hours", state->seconds / 3600);
+    if (isfinite(state->last_validation))
+        json_object_set_new(facts, self->likelihood ? "validation_nll" : "validation_loss",
+                            json_real(state->last_validation));
+    json_object_set_new(root, "training", facts);
+    char *text = json_print(root, 0);
+    json_decref(root);
+    return text;
+}
+
+static vocode_status save(run *self, bool numbered, vocode_error *error) {
+    const trainer *training = self->trainer;
+    char *config = described(self);
+    vocode_status status =
+        config ? folder_save(self->request->folder, config, &training->arrays, &training->state, self->best, numbered,
+                             training->settings->keep, error)
+               : failed(error, VOCODE_MEMORY, "%s: out of memory for a checkpoint", self->request->folder);
+    free(config);
+    if (status != VOCODE_OK) return status;
+    self->saved = training->state.step;
+    self->best = false;
+    return VOCODE_OK;
+}
+
+static vocode_status score_held_out(run *self, size_t count, double *loss, vocode_error *error) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        train_batch batch;
+        double one;
+        TRY(feed_validation(self->feed, i, &batch, error));
+        TRY(trainer_score(self->trainer, &batch, i, &one, error));
+        sum += one;
+    }
+    *loss = sum / (double)count + self->constant;
+    return VOCODE_OK;
+}
+
+static vocode_status validate(run *self, vocode_error *error) {
+    trainer *training = self->trainer;
+    train_state *state = &training->state;
+    size_t count = feed_held_out(self->feed);
+    if (count == 0) return VOCODE_OK;
+    train_validation now = {.step = state->step, .likelihood = self->likelihood};
+    TRY(trainer_exchange(training, error));
+    vocode_status status = score_held_out(self, count, &now.loss, error);
+    if (status == VOCODE_OK) {
+        now.best = now.loss < state->best;
+        if (self->watcher->validated) self->watcher->validated(self->watcher->context, &now, training->model);
+    }
+    vocode_status back = trainer_exchange(training, status == VOCODE_OK ? error : NULL);
+    if (status != VOCODE_OK || back != VOCODE_OK) return status != VOCODE_OK ? status : back;
+    state->last_validation = now.loss;
+    if (now.best) {
+        state->best = now.loss;
+        state->best_step = state->step;
+        self->best = true;
+    }
+    vocode_error trouble;
+    if (train_log_validation(self->log, &now, &trouble) != VOCODE_OK) warn_of(self, &trouble);
+    return VOCODE_OK;
+}
+
+/* Time, sums and reports after a step. */
+static void report(run *self, const train_outcome *outcome) {
+    const train_settings *settings = self->trainer->settings;
+    train_state *state = &self->trainer->state;
+    double now = clock_now(), took = now - self->tick;
+    self->tick = now;
+    state->seconds += took;
+    self->pace = self->pace > 0 ? pace_memory * self->pace + (1 - pace_memory) * took : took;
+    if (!outcome->skipped) {
+        self->loss += outcome->loss + self->constant;
+        self->norm += outcome->norm;
+        self->summed++;
+    }
+    double audio = (double)(settings->batch * settings->accumulate * settings->segment) /
+                   (double)self->trainer->model->settings.sample_rate;
+    train_progress progress = {.step = state->step,
+                               .steps = settings->steps,
+                               .skipped = state->skipped,
+                               .likelihood = self->likelihood,
+                               .loss = self->summed ? self->loss / (double)self->summed : NAN,
+                               .norm = self->summed ? self->norm / (double)self->summed : NAN,
+                               .rate = outcome->rate,
+                               .audio_rate = audio / self->pace,
+                               .seconds = state->seconds,
+                               .seconds_left = self->pace * (double)(settings->steps - state->step)};
+    if (self->watcher->step) self->watcher->step(self->watcher->context, &progress);
+    if (state->step % settings->log_every != 0) return;
+    vocode_error trouble;
+    if (train_log_step(self->log, &progress, &trouble) != VOCODE_OK) warn_of(self, &trouble);
+    self->loss = self->norm = 0;
+    self->summed = 0;
+}
+
+static vocode_status take_step(run *self, train_outcome *outcome, vocode_error *error) {
+    double sum = 0;
+    size_t batches = self->trainer->settings->accumulate;
+    for (size_t i = 0; i < batches; i++) {
+        train_batch batch;
+        double loss;
+        TRY(feed_next(self->feed, &batch, error));
+        TRY(trainer_gradient(self->trainer, &batch, &loss, error));
+        sum += loss;
+    }
+    vocode_status status = trainer_update(self->trainer, sum / (double)batches, outcome, error);
+    if (status == VOCODE_OK || !outcome->skipped || self->saved == SAVED_NONE || !error) return status;
+    size_t used = strlen(error->message);
+    snprintf(error->message + used, sizeof error->message - used,
+             "; the last good checkpoint is of step %llu in %s/last.safetensors", (unsigned long long)self->saved,
+             self->request->folder);
+    return status;
+}
+
+static bool due(uint64_t step, size_t every) {
+    return every && step % every == 0;
+}
+
+/* What the end of a step asks for. */
+static vocode_status keep_house(run *self, vocode_error *error) {
+    const train_settings *settings = self->trainer->settings;
+    uint64_t step = self->trainer->state.step;
+    bool last = step >= settings->steps, numbered = due(step, settings->checkpoint_every);
+    vocode_error trouble;
+    if (settings->validate_every && (last || due(step, settings->validate_every))) TRY(validate(self, error));
+    if ((numbered || self->best) && save(self, numbered, &trouble) != VOCODE_OK) warn_of(self, &trouble);
+    self->tick = clock_now(); /* validation is not the step's time */
+    return VOCODE_OK;
+}
+
+static vocode_status loop(run *self, vocode_error *error) {
+    const train_watcher *watcher = self->watcher;
+    const train_state *state = &self->trainer->state;
+    bool stopped = false;
+    if (state->step == 0 && self->request->warm_start && self->trainer->settings->validate_every)
+        TRY(validate(self, error));
+    self->tick = clock_now();
+    while (!stopped && state->step < self->trainer->settings->steps) {
+        train_outcome outcome;
+        TRY(take_step(self, &outcome, error));
+        report(self, &outcome);
+        TRY(keep_house(self, error));
+        stopped = watcher->stop && watcher->stop(watcher->context);
+    }
+    if (state->step && (self->saved != state->step || self->best)) TRY(save(self, false, error));
+    if (stopped && state->step < self->trainer->settings->steps)
+        return failed(error, VOCODE_CANCELLED, "stopped after step %llu and saved: --resume goes on",
+                      (unsigned long long)state->step);
+    return VOCODE_OK;
+}
+
+vocode_status train_run(const train_request *request, const train_watcher *watcher, vocode_error *error) {
+    run self = {.request = request, .watcher = watcher, .saved = SAVED_NONE};
+    vocode_status status = start(&self, error);
+    if (status == VOCODE_OK) status = loop(&self, error);
+    train_log_close(self.log);
+    feed_close(self.feed);
+    trainer_free(self.trainer);
+    train_config_free(&self.config);
+    return status;
+}

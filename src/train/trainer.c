@@ -1,0 +1,160 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Early averages follow quickly: decay is at most (1 + t) / (10 + t) after t updates. */
+static double average_decay(const train_settings *settings, uint64_t updates) {
+    double t = (double)updates, early = (1 + t) / (10 + t);
+    return early < settings->ema ? early : settings->ema;
+}
+
+static size_t invertible_count(const param_set *set) {
+    size_t total = 0;
+    for (size_t i = 0; i < set->count; i++) total += set->items[i]->invertible ? set->items[i]->count : 0;
+    return total;
+}
+
+static vocode_status check_segment(const vocode_model *model, const train_config *config, vocode_error *error) {
+    size_t segment = config->settings.segment, hop = model->hop;
+    if (segment % hop == 0 && segment % model->group == 0 && segment / model->group % model->columns_per_cond == 0)
+        return VOCODE_OK;
+    return failed(error, VOCODE_VALUE, "%s: train: key \"segment\" must be a multiple of the hop, %zu, found %zu",
+                  config->path, hop, segment);
+}
+
+static vocode_status fill(trainer *self, const train_config *config, vocode_error *error) {
+    const train_settings *settings = self->settings;
+    const vocode_model *model = self->model;
+    TRY(check_segment(model, config, error));
+    self->shape = (block_shape){settings->batch, settings->segment / model->hop, settings->segment / model->group};
+    TRY(optimizer_new(&self->model->params, config->groups, config->group_count, &self->arrays, error));
+    self->kept = aligned_new(invertible_count(&model->params) + 1, sizeof(real));
+    if (!self->kept) return failed(error, VOCODE_MEMORY, "cannot allocate a copy of the invertible matrices");
+    return block_trainer_new(model, self->shape, self->threads, (block_memory)settings->memory, &self->blocks, error);
+}
+
+vocode_status trainer_new(vocode_model *model, const train_config *config, trainer **out, vocode_error *error) {
+    *out = NULL;
+    trainer *self = calloc(1, sizeof *self);
+    if (!self) {
+        vocode_model_free(model);
+        return failed(error, VOCODE_MEMORY, "cannot allocate a trainer");
+    }
+    *self = (trainer){.model = model,
+                      .settings = &config->settings,
+                      .threads = block_threads((int)config->settings.threads),
+                      .state = {.best = INFINITY, .last_validation = NAN}};
+    vocode_status status = fill(self, config, error);
+    if (status == VOCODE_OK)
+        *out = self;
+    else
+        trainer_free(self);
+    return status;
+}
+
+void trainer_free(trainer *self) {
+    if (!self) return;
+    block_trainer_free(self->blocks);
+    optimizer_free(&self->arrays);
+    aligned_free(self->kept);
+    vocode_model_free(self->model);
+    free(self);
+}
+
+static block_objective objective_of(const trainer *self, uint64_t step) {
+    const train_settings *settings = self->settings;
+    return (block_objective){
+        .sigma = settings->sigma, .memory = (block_memory)settings->memory, .seed = settings->seed, .step = step};
+}
+
+vocode_status trainer_gradient(trainer *self, const train_batch *batch, double *loss, vocode_error *error) {
+    block_objective objective = objective_of(self, self->state.batches++);
+    return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, self->arrays.grads, error);
+}
+
+vocode_status trainer_score(trainer *self, const train_batch *batch, uint64_t index, double *loss,
+                            vocode_error *error) {
+    block_objective objective = objective_of(self, index);
+    return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, NULL, error);
+}
+
+/* Copies the invertible matrices out of the weights, or back with their moments forgotten. */
+static void keep_matrices(trainer *self, bool back) {
+    real *kept = self->kept;
+    for (size_t i = 0; i < self->model->params.count; i++) {
+        const param *p = self->model->params.items[i];
+        if (!p->invertible) continue;
+        memcpy(back ? p->value : kept, back ? kept : p->value, p->count * sizeof *kept);
+        if (back) optimizer_reset(&self->arrays, p);
+        kept += p->count;
+    }
+}
+
+/* A matrix that came near to singular would make every later number wrong: its update is taken back, and those of the
+ * other matrices with it. */
+static vocode_status prepare_guarded(trainer *self, train_outcome *outcome, vocode_error *error) {
+    vocode_status status = model_prepare(self->model, error);
+    if (status != VOCODE_VALUE) return status;
+    keep_matrices(self, true);
+    outcome->undone = true;
+    self->state.undone++;
+    return model_prepare(self->model, error);
+}
+
+static vocode_status skip(trainer *self, vocode_error *error) {
+    train_state *state = &self->state;
+    optimizer_drop(&self->arrays, self->threads);
+    state->skipped++;
+    if (++state->skipped_in_row < self->settings->most_skipped) return VOCODE_OK;
+    return failed(
+        error, VOCODE_VALUE,
+        "step %llu: loss or gradient was not finite in %llu steps in a row: a lower learning_rate or clip, or "
+        "other data, may help",
+        (unsigned long long)state->step, (unsigned long long)state->skipped_in_row);
+}
+
+vocode_status trainer_update(trainer *self, double loss, train_outcome *outcome, vocode_error *error) {
+    const train_settings *settings = self->settings;
+    double share = 1 / (double)settings->accumulate;
+    *outcome = (train_outcome){.loss = loss,
+                               .norm = share * optimizer_norm(&self->arrays, self->threads),
+                               .rate = settings->learning_rate * schedule_factor(settings, self->state.step)};
+    outcome->skipped = !isfinite(loss) || !isfinite(outcome->norm);
+    self->state.step++;
+    if (outcome->skipped) return skip(self, error);
+    self->state.skipped_in_row = 0;
+    bool long_one = settings->clip > 0 && outcome->norm > settings->clip;
+    keep_matrices(self, false);
+    optimizer_update(&self->arrays,
+                     &(optimizer_step){.rate = outcome->rate,
+                                       .scale = share * (long_one ? settings->clip / outcome->norm : 1),
+                                       .beta1 = settings->beta1,
+                                       .beta2 = settings->beta2,
+                                       .epsilon = settings->epsilon,
+                                       .decay = settings->weight_decay,
+                                       .ema = average_decay(settings, self->arrays.updates)},
+                     self->threads);
+    return prepare_guarded(self, outcome, error);
+}
+
+vocode_status trainer_exchange(trainer *self, vocode_error *error) {
+    real *weights = self->arrays.weights, *average = self->arrays.average;
+    for (size_t i = 0; i < self->model->params.total; i++) {
+        real kept = weights[i];
+        weights[i] = average[i];
+        average[i] = kept;
+    }
+    return model_prepare(self->model, error);
+}
+
+vocode_status trainer_load(trainer *self, const char *path, vocode_error *error) {
+    TRY(checkpoint_load(path, &self->arrays, &self->state, error));
+    return model_prepare(self->model, error);
+}
+
+double trainer_constant(const trainer *self) {
+    if (self->model->type->objective) return NAN;
+    return log(self->settings->sigma * sqrt(2 * M_PI));
+}

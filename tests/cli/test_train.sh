@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Training: what a run leaves, that it goes on after being killed, and what is said of bad configurations.
+source "$(dirname "$0")/lib.sh"
+
+cat >tiny.json <<'CONFIG'
+{"kind": "frameflow", "sample_rate": 22050, "sigma": 0.8, "mel": {"preset": "tacotron2"},
+ "frameflow": {"n_mels": 80, "hop": 256, "n_flows": 2, "dim": 8, "n_blocks": 1, "white_dim": 8, "white_blocks": 1,
+               "expansion": 2, "kernel": 3},
+ "train": {
+  "steps": 40, "batch": 2, "segment": 4096, "warmup": 5, "log_every": 1,
+  "checkpoint_every": 5,
+  "validate_every": 0
+ }}
+CONFIG
+mkdir data
+cp "$MODELS"/../audio/*.flac data/
+train=("$VOCODE" train tiny.json --data data --threads 1 -q)
+
+# A whole run, and what it leaves.
+run 0 "${train[@]}" --out whole --set validate_every=20 --set valid_share=0.5
+for file in config.json last.safetensors best.safetensors checkpoint-40.safetensors log.jsonl; do
+    [ -s whole/$file ] || wrong "no $file"
+done
+[ "$(ls whole/checkpoint-* | wc -l)" -eq 3 ] || wrong "not 3 checkpoints are kept"
+grep -q '"about":.*negative' whole/log.jsonl || wrong "the log does not explain itself"
+[ "$(grep -c '"nll"' whole/log.jsonl)" -eq 40 ] || wrong "not a line a step"
+[ "$(grep -c '"validation_nll"' whole/log.jsonl)" -eq 2 ] || wrong "not two validations"
+run 0 vocode info whole/best.safetensors
+prints 'frameflow'
+helper mel mel.npy '<f4' C mels 80 6
+run 0 vocode mel.npy a.wav --model whole/best.safetensors
+run 0 vocode init whole/config.json again.safetensors
+refuses '^vocode: whole holds a run already: --resume' "${train[@]}" --out whole
+run 0 "${train[@]}" --out whole --resume
+
+# Weights do not depend on where a run was cut.
+strip() { sed -E 's/"(seconds|audio_seconds_a_second)":[^,]*,//g' "$1/log.jsonl" | tail -n +2; }
+run 0 "${train[@]}" --out one
+for steps in 7 12 40; do run 0 "${train[@]}" --out cut --resume --set steps=$steps; done
+strip one >one.log
+strip cut >cut.log
+same one.log cut.log
+
+# A signal saves and stops.
+"${train[@]}" --out stopped --set steps=1000000 --set checkpoint_every=1000000 2>err &
+pid=$!
+for _ in $(seq 100); do
+    [ "$(grep -c '"nll"' stopped/log.jsonl 2>/dev/null)" -gt 3 ] 2>/dev/null && break
+    sleep 0.1
+done
+kill -TERM "$pid"
+wait "$pid"
+[ $? -eq 143 ] || wrong "a stopped run does not end by its signal"
+[ -s stopped/last.safetensors ] || wrong "a stopped run did not save"
+
+# A full disk costs no checkpoint: files may not grow beyond 16 kB.
+cp -r cut full
+before=$(cksum <full/last.safetensors)
+(ulimit -f 16; trap '' XFSZ; "${train[@]}" --out full --resume --set steps=50 >/dev/null 2>err)
+[ $? -eq 1 ] || wrong "a full disk is no failure at the end"
+says 'cannot write full/last.safetensors'
+[ "$(cksum <full/last.safetensors)" = "$before" ] || wrong "a full disk cost a checkpoint"
+[ -z "$(find full -name '*.part')" ] || wrong "a temporary stayed"
+run 0 "${train[@]}" --out full --resume --set steps=41
+
+# Warm starts name what is missing.
+run 0 vocode train tiny.json --data data --out warm --warm-start whole/best.safetensors --set steps=1 --set frameflow.n_flows=3
+says 'tensor mix.2 is missing; it keeps its fresh values'
+run 1 "${train[@]}" --out never --warm-start tiny.json
+[ ! -e never ] || wrong "a run that could not start left a folder"
+
+# Bad configurations: key and line, or the assignment.
+bad() {
+    sed "$2" tiny.json >bad.json
+    refuses "$1" vocode train bad.json --data data --out never
+}
+bad 'bad.json: line 6: train: unknown key "checkpoint_ever"; the nearest known key is "checkpoint_every"' 's/checkpoint_every/checkpoint_ever/'
+bad 'bad.json: line 5: train: key "batch" is 0, out of its range' 's/"batch": 2/"batch": 0/'
+bad 'key "segment" must be a multiple of the hop, 256, found 1000 .line 5.' 's/4096/1000/'
+bad 'key "dim" is 0, out of its range 1 to 16384 .line 2.' 's/"dim": 8/"dim": 0/'
+refuses '^vocode: --set lerning_rate=1: unknown key "lerning_rate"; the nearest known key is "learning_rate"' \
+    "${train[@]}" --out never --set lerning_rate=1
+refuses '^vocode: --set steps=abc: key "steps" must be a whole number' "${train[@]}" --out never --set steps=abc
+refuses 'expected KEY=VALUE' "${train[@]}" --out never --set steps
+misused 'expected recordings: --data' vocode train tiny.json --out never
+misused 'expected a folder for the run: --out' vocode train tiny.json --data data
+run 0 vocode train --help
+prints 'learning_rate +of AdamW'
+prints 'level_rms'
+finish

@@ -42,6 +42,7 @@ static const action actions[] = {
     {"score", 3, 4, "MODEL X.npy [OUT.npy]", flow_score},
     {"encode", 4, 4, "MODEL X.npy Z.npy", flow_encode},
     {"decode", 4, 4, "MODEL Z.npy X.npy", flow_decode},
+    {"plot", 3, 3, "MODEL OUT.png", flow_plot},
     {"list", 1, 1, "nothing", flow_list},
 };
 
@@ -56,7 +57,8 @@ static int run_command(const arguments *given, console *out) {
     const action *what = find(given->items[0]);
     if (!what)
         return console_usage(out, command_flow.name,
-                             "expected fit, sample, score, encode, decode or list, found \"%s\"", given->items[0]);
+                             "expected fit, sample, score, encode, decode, plot or list, found \"%s\"",
+                             given->items[0]);
     if (given->count < what->least || given->count > what->most)
         return console_usage(out, command_flow.name, "%s: expected %s, found %zu arguments", what->name,
                              what->arguments, given->count - 1);
@@ -72,13 +74,17 @@ const command command_flow = {
                 "score MODEL X.npy [OUT.npy] [options]\n"
                 "encode MODEL X.npy Z.npy [options]\n"
                 "decode MODEL Z.npy X.npy [options]\n"
+                "plot MODEL OUT.png [options]\n"
                 "list",
     .summary = "densities of vectors: fit, sample and score them",
     .details =
         "X.npy holds rows, [n, d]. fit writes a model by maximum likelihood, with the data's mean and deviation in "
         "it;\n"
         "score prints the mean log density a row with its standard error, and writes that of every row; encode and\n"
-        "decode go to the latent and back, exactly. list explains every flow with its cost in both directions.\n",
+        "decode go to the latent and back, exactly. plot draws density, samples and their way from the latent of two "
+        "columns,\n"
+        "or samples as images where the columns are the pixels of a square. list explains every flow with its cost in "
+        "both directions.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least = 1,

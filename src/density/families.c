@@ -72,6 +72,16 @@ static void expand_glow(spec_builder *to, const void *options) {
     }
 }
 
+static void expand_recursive(spec_builder *to, const void *options) {
+    const family_options *o = options;
+    for (size_t i = 0; i < o->layers; i++) {
+        spec_add(to, "actnorm", "{}");
+        if (i) spec_add(to, "permute", "{\"order\": \"reverse\"}");
+        spec_add(to, "recursive", "{\"scale\": \"%s\", \"layers\": %zu, \"channels\": %zu}", made_scales[o->scale],
+                 o->depth, o->hidden);
+    }
+}
+
 static void expand_made(spec_builder *to, const void *options) {
     add_made(to, options, "density");
 }
@@ -124,6 +134,8 @@ static const config_key nice_spec[] = {LAYERS(8), HIDDEN(128), DEPTH(2), MASK, W
 static const config_key realnvp_spec[] = {
     LAYERS(8), HIDDEN(64), DEPTH(2),
     MASK,      WIDTH,      CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
+static const config_key recursive_spec[] = {LAYERS(8), HIDDEN(64), DEPTH(2),
+                                            CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
 static const config_key made_spec[] = {HIDDEN(64), DEPTH(2), ORDER, SEED,
                                        CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
 static const config_key maf_spec[] = {
@@ -153,6 +165,8 @@ static const flow_family families[] = {
      COUNT(realnvp_spec), NULL, expand_realnvp},
     {"glow", "actnorm, a matrix and a coupling a layer", NETWORKS, NETWORKS, "Kingma, Dhariwal 2018", realnvp_spec,
      COUNT(realnvp_spec), NULL, expand_glow},
+    {"recursive", "couplings of the whole, its halves, their halves", "2d networks a layer", "2d networks a layer",
+     "Kruse et al. 2021, algorithm 1", recursive_spec, COUNT(recursive_spec), NULL, expand_recursive},
     {"made", "every channel moved by those before it", "a network", "a network, d steps", "Germain et al. 2015",
      made_spec, COUNT(made_spec), NULL, expand_made},
     {"maf", "layers of MADE: quick to score, slow to sample", NETWORKS, "a network a layer, d steps",

@@ -16,4 +16,8 @@ vocode_status sequence_new(flow **parts, size_t count, flow **out, vocode_error 
  * entry is not read. */
 vocode_status multiscale_new(flow **levels, const size_t *early, size_t count, flow **out, vocode_error *error);
 
+/* Side by side: first on the first channels of every frame, second on the rest. Neither may fold time or look around in
+ * it (VOCODE_UNSUPPORTED). Both are taken over, also on failure; NULL is an error. */
+vocode_status halves_new(flow *first, flow *second, flow **out, vocode_error *error);
+
 #endif

@@ -37,7 +37,9 @@
     X(masked, 5, "the channels under a mask scale and shift the others through a perceptron",                     \
       "Dinh, Sohl-Dickstein, Bengio 2017, eq. 9; Dinh, Krueger, Bengio 2015, section 3.2")                        \
     X(made, 6, "every channel is scaled and shifted by the channels before it, through a masked perceptron",      \
-      "Germain et al. 2015; Papamakarios, Pavlakou, Murray 2017, eq. 2 to 5; Kingma et al. 2016, eq. 8 to 10")
+      "Germain et al. 2015; Papamakarios, Pavlakou, Murray 2017, eq. 2 to 5; Kingma et al. 2016, eq. 8 to 10")    \
+    X(recursive, 3, "couplings of the whole, of its halves, of their halves and so on",                           \
+      "Kruse et al. 2021, section 3.2, algorithm 1")
 
 typedef struct squeeze_options {
     size_t factor;
@@ -136,6 +138,11 @@ typedef struct made_options {
     int scale;               /* coupling_scale */
     size_t layers, channels; /* hidden */
 } made_options;
+
+typedef struct recursive_options {
+    int scale;               /* coupling_scale */
+    size_t layers, channels; /* hidden, of each perceptron */
+} recursive_options;
 
 /* The tables of keys end in a row without a name. */
 #define FLOW_BUILDER(name, options, summary, paper)                                                              \

@@ -97,3 +97,10 @@ const config_key made_keys[] = {
     SIZE(made_options, channels, 64, 1, 16384, "units of a layer"),
     {.name = NULL},
 };
+
+const config_key recursive_keys[] = {
+    CHOICE(recursive_options, scale, scale_names, "the log-scale: as it is, or within -2 and 2"),
+    SIZE(recursive_options, layers, 2, 1, 64, "hidden layers of each perceptron"),
+    SIZE(recursive_options, channels, 64, 1, 16384, "units of a layer"),
+    {.name = NULL},
+};

@@ -9,7 +9,7 @@ helper mel one.npy '<f4' C frames 3 1
 
 run 0 vocode flow list
 silent
-for name in linear planar nice realnvp glow made maf iaf; do prints "^$name +[a-z].* (a network|d)"; done
+for name in linear planar nice realnvp glow recursive made maf iaf; do prints "^$name +[a-z].* (a network|2d networks|d)"; done
 prints 'layers'
 
 # Fit, score, to the latent and back.
@@ -44,6 +44,19 @@ refuses 'expected 4 numbers of context a row .--context., found 0' vocode flow s
 refuses 'wide.npy: expected 7 rows of context, found 600' vocode flow sample given 7 d.npy --context wide.npy
 refuses 'expected 4 numbers of context a row .*found 3' vocode flow score given x.npy --context x.npy
 
+# Pictures: of the plane, of images, of nothing else.
+helper mel plane.npy '<f4' C frames 2 600
+run 0 vocode flow fit plane.npy plane --flow actnorm,recursive:hidden=4 --epochs 1
+run 0 vocode flow plot plane plane.png
+silent
+[ "$(head -c 4 plane.png | tail -c 3)" = PNG ] || wrong "plane.png is no PNG"
+helper mel square.npy '<f4' C frames 4 600
+run 0 vocode flow fit square.npy square --flow actnorm --epochs 1
+run 0 vocode flow plot square square.png
+[ "$(head -c 4 square.png | tail -c 3)" = PNG ] || wrong "square.png is no PNG"
+refuses 'model: expected rows of 2 numbers, or of a square number of pixels' vocode flow plot model d.png
+refuses 'given: expected a model without a context' vocode flow plot given d.png
+
 # Bad data.
 fit() { vocode flow fit "$1" new --flow actnorm; }
 refuses 'cannot open none.npy' fit none.npy
@@ -72,7 +85,7 @@ refuses 'flow "mafs": expected the name of a flow .*maf' vocode flow fit x.npy n
 refuses 'flow "maf:layer=2": .*layer' vocode flow fit x.npy new --flow maf:layer=2
 refuses 'expected a number of samples, found "-?many"' vocode flow sample model many d.npy
 
-misused 'expected fit, sample, score, encode, decode or list, found "train"' vocode flow train x.npy
+misused 'expected fit, sample, score, encode, decode, plot or list, found "train"' vocode flow train x.npy
 misused 'fit: --flow is missing' vocode flow fit x.npy new
 misused 'score: expected MODEL X.npy' vocode flow score model
 misused 'at least 1 argument' vocode flow

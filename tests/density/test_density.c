@@ -28,7 +28,7 @@ static void stir(vectors_model *model) {
     for (size_t i = 0; i < model->set.count; i++) {
         param *p = model->set.items[i];
         for (size_t k = 0; p->kind == PARAM_TRAINED && k < p->count; k++)
-            p->value[k] += (real)(0.03 * rng_normal(9, i, k));
+            p->value[k] += (real)(0.01 * rng_normal(9, i, k));
     }
     assert_int_equal(flow_prepare(model->chain, &error), VOCODE_OK);
 }

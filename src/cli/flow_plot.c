@@ -72,8 +72,9 @@ static vocode_status draw_density(const vectors_model *model, const picture *p, 
     vocode_status status =
         grid && density ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory for a picture of %d pixels", PANEL);
     for (size_t i = 0; grid && i < count; i++) {
+        size_t row = i / PANEL;
         grid[2 * i] = (float)(w->low[0] + ((double)(i % PANEL) + 0.5) / PANEL * w->size[0]);
-        grid[2 * i + 1] = (float)(w->low[1] + ((double)PANEL - 0.5 - (double)(i / PANEL)) / PANEL * w->size[1]);
+        grid[2 * i + 1] = (float)(w->low[1] + ((double)PANEL - 0.5 - (double)row) / PANEL * w->size[1]);
     }
     if (status == VOCODE_OK) status = vectors_encode(model, grid, NULL, count, threads, NULL, density, error);
     for (size_t i = 0; status == VOCODE_OK && i < count; i++) most = fmax(most, exp(density[i]));

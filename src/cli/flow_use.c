@@ -134,12 +134,12 @@ static void print_score(const char *path, const double *log_density, size_t rows
 }
 
 static vocode_status score(const arguments *given, const opened *it, size_t rows, console *out, vocode_error *error) {
-    double *log_density = calloc(rows, sizeof *log_density);
+    double *log_density = calloc(rows + 1, sizeof *log_density);
     if (!log_density) return failed(error, VOCODE_MEMORY, "out of memory for %zu rows", rows);
     vocode_status status =
         vectors_encode(it->model, it->rows.data, context_of(it), rows, threads_of(given), NULL, log_density, error);
     if (status == VOCODE_OK && given->count > 3) {
-        float *values = calloc(rows, sizeof *values);
+        float *values = calloc(rows + 1, sizeof *values);
         status = values ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory for %zu rows", rows);
         for (size_t t = 0; values && t < rows; t++) values[t] = (float)log_density[t];
         if (status == VOCODE_OK) status = npy_write(given->items[3], values, 1, &rows, error);

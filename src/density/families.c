@@ -18,7 +18,9 @@ static const char *const orders[] = {"alternate", "identity", "reverse", "even_o
 static const char *mask_of(spec_builder *to, int mask) {
     static const char *const pairs[][2] = {
         {"first", "second"}, {"even", "odd"}, {"checkerboard", "checkerboard_turned"}};
-    return mask < 3 ? pairs[mask][spec_turn(to) % 2] : masks[mask];
+    size_t alternating = sizeof pairs / sizeof *pairs, named = sizeof masks / sizeof *masks - 1, i = (size_t)mask;
+    if (i < alternating) return pairs[i][spec_turn(to) % 2];
+    return masks[i < named ? i : 0];
 }
 
 static void add_coupling(spec_builder *to, const family_options *o, const char *scale) {

@@ -114,8 +114,8 @@ static vocode_status factor(inv1x1 *self, double *lu, double *inverse, size_t *p
     if (!self->set->fixed && trained_condition < most) most = trained_condition;
     if (!(condition < most))
         return failed(error, VOCODE_VALUE,
-                      "%s: expected a matrix that can be inverted well, found one of condition %.2g, above %.2g",
-                      self->matrix->name, condition, most);
+                      "%s: expected an invertible matrix of a condition below %.2g, found one of %.2g",
+                      self->matrix->name, most, condition);
     self->log_det = lu_log_determinant(c, lu, pivot, NULL);
     for (size_t i = 0; i < c; i++)
         for (size_t j = 0; j < c; j++) {

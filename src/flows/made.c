@@ -193,8 +193,9 @@ static const flow_class made_class = {.name = "made",
 
 static vocode_status build_parts(made *self, const made_options *options, flow_dims dims, param_set *set,
                                  const char *prefix, vocode_error *error) {
-    size_t *source = aligned_new(2 * dims.channels, sizeof *source), *degree = source + dims.channels;
+    size_t *source = aligned_new(2 * dims.channels, sizeof *source);
     if (!source) return failed(error, VOCODE_MEMORY, "made %s: out of memory for %zu channels", prefix, dims.channels);
+    size_t *degree = source + dims.channels;
     permutation_fill((permutation_kind)options->order, options->seed, dims.channels, source);
     for (size_t i = 0; i < dims.channels; i++) degree[source[i]] = i + 1;
     const mlp_options shape = {.inputs = dims.channels,

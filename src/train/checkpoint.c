@@ -181,7 +181,7 @@ static vocode_status load(const st_file *file, const char *path, optimizer *arra
     return VOCODE_OK;
 }
 
-vocode_status checkpoint_load(const char *path, optimizer *arrays, train_state *state, vocode_error *error) {
+vocode_status checkpoint_read(const char *path, optimizer *arrays, train_state *state, vocode_error *error) {
     st_file *file;
     TRY(st_open(path, &file, error));
     vocode_status status = load(file, path, arrays, state, error);

@@ -36,7 +36,7 @@ vocode_status checkpoint_save(const char *path, const char *config, const optimi
 /* Fills arrays and state, the model's parameters included, from a file that checkpoint_save wrote; VOCODE_FORMAT where
  * the file is not one, is damaged (the checksum) or lacks a tensor, which is named. On failure nothing has changed but
  * where a tensor lacks. */
-vocode_status checkpoint_load(const char *path, optimizer *arrays, train_state *state, vocode_error *error);
+vocode_status checkpoint_read(const char *path, optimizer *arrays, train_state *state, vocode_error *error);
 
 /* Makes `to` the same file as `from`, at once and whole: a hard link, or a copy where the file system has none. */
 vocode_status checkpoint_alias(const char *from, const char *to, vocode_error *error);

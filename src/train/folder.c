@@ -104,7 +104,7 @@ static vocode_status load_one(const char *folder, const char *name, optimizer *a
                               vocode_error *error) {
     char *path = folder_file(folder, name);
     vocode_status status =
-        path ? checkpoint_load(path, arrays, state, error) : failed(error, VOCODE_MEMORY, "%s: out of memory", folder);
+        path ? checkpoint_read(path, arrays, state, error) : failed(error, VOCODE_MEMORY, "%s: out of memory", folder);
     free(path);
     return status;
 }

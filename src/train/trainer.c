@@ -150,7 +150,7 @@ vocode_status trainer_exchange(trainer *self, vocode_error *error) {
 }
 
 vocode_status trainer_load(trainer *self, const char *path, vocode_error *error) {
-    TRY(checkpoint_load(path, &self->arrays, &self->state, error));
+    TRY(checkpoint_read(path, &self->arrays, &self->state, error));
     return model_prepare(self->model, error);
 }
 

@@ -157,7 +157,7 @@ static void damage_is_said_and_survived(void **unused) {
     save(training, false, true);
     char *path = named("last.safetensors");
     flip_byte(path, 100);
-    assert_int_equal(checkpoint_load(path, &training->arrays, &training->state, &error), VOCODE_FORMAT);
+    assert_int_equal(checkpoint_read(path, &training->arrays, &training->state, &error), VOCODE_FORMAT);
     assert_non_null(strstr(error.message, "last.safetensors: damaged"));
     heard all = {0};
     warning_sink sink = {hear, &all};
@@ -193,7 +193,7 @@ static void models_are_no_checkpoints(void **unused) {
     trainer *training = trained(&config, 0);
     char *path = named("model.safetensors");
     assert_int_equal(model_save(training->model, path, &error), VOCODE_OK);
-    assert_int_equal(checkpoint_load(path, &training->arrays, &training->state, &error), VOCODE_FORMAT);
+    assert_int_equal(checkpoint_read(path, &training->arrays, &training->state, &error), VOCODE_FORMAT);
     assert_non_null(strstr(error.message, "model.safetensors"));
     free(path);
     trainer_free(training);

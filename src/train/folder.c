@@ -70,9 +70,11 @@ typedef struct step_list {
 
 static void add_step(void *context, const char *name) {
     step_list *list = context;
-    unsigned long long step;
+    static const char start[] = "checkpoint-";
     char same[64];
-    if (sscanf(name, "checkpoint-%llu.safetensors", &step) != 1) return;
+    if (strncmp(name, start, sizeof start - 1) != 0) return;
+    unsigned long long step =
+        strtoull(name + sizeof start - 1, NULL, 10); /* what is no number is not written the same */
     snprintf(same, sizeof same, "checkpoint-%llu.safetensors", step);
     if (strcmp(same, name) != 0) return;
     uint64_t *steps = realloc(list->steps, (list->count + 1) * sizeof *steps);

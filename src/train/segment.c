@@ -65,7 +65,7 @@ static vocode_status stretch_read(const segment_form *form, const segment_place 
 static float padded_sample(const segment_form *form, const stretch *part, ptrdiff_t position) {
     const ptrdiff_t room = (ptrdiff_t)part->room;
     if (position < 0 || position >= room) {
-        if (form->convention->pad_mode == MEL_PAD_CONSTANT) return 0;
+        if (form->convention->pad_mode == MEL_PAD_CONSTANT || room < 2) return 0;
         ptrdiff_t period = 2 * (room - 1), phase = position % period;
         if (phase < 0) phase += period;
         position = phase < room ? phase : period - phase;

@@ -21,7 +21,7 @@ static const subject_case cases[] = {
     {"wn_normed", SUBJECT_WN, 1, 9, 9, .wn = {2, 4, 3, 2, 4, 5, true}},
     {"squeeze_wn", SUBJECT_SQUEEZE_WN, 2, 8, 4, .squeeze_wn = {3, 6, 4, 2, 4, 3, true, true}},
     {"squeeze_wn_bare", SUBJECT_SQUEEZE_WN, 1, 6, 6, .squeeze_wn = {3, 6, 4, 2, 4, 3, false, false}},
-    {"convnext", SUBJECT_CONVNEXT, 2, 9, 9, .convnext = {3, 6, 4, 2, 5, 3, 7}},
+    {"convnext", SUBJECT_CONVNEXT, 2, 9, 9, .convnext = {3, 6, 4, 2, 5, 3, 7, 0, false}},
     {"upsampler", SUBJECT_UPSAMPLER, 2, 7, 1, .upsampler = {3, 16, 4, 2}, .columns = 14},
     {"upsampler_odd", SUBJECT_UPSAMPLER, 2, 5, 1, .upsampler = {2, 11, 6, 4}, .columns = 8},
     {"time_embedding", SUBJECT_TIME, 1, 4, 1, .time = {.features = 8, .dim = 5}},
@@ -101,7 +101,7 @@ static void pytorch_agrees(void **state) {
 static const subject_case large[] = {
     {"wn", SUBJECT_WN, 2, 400, 200, .wn = {3, 6, 20, 3, 140, 3, true}},
     {"squeeze_wn", SUBJECT_SQUEEZE_WN, 2, 300, 300, .squeeze_wn = {3, 6, 4, 2, 130, 3, true, true}},
-    {"convnext", SUBJECT_CONVNEXT, 2, 300, 300, .convnext = {3, 6, 4, 2, 65, 3, 7}},
+    {"convnext", SUBJECT_CONVNEXT, 2, 300, 300, .convnext = {3, 6, 4, 2, 65, 3, 7, 0, false}},
     {"convnext, timed", SUBJECT_CONVNEXT, 2, 300, 300, .convnext = {3, 6, 4, 2, 65, 3, 7, .features = 6}},
     {"upsampler", SUBJECT_UPSAMPLER, 1, 600, 1, .upsampler = {5, 96, 24, 8}, .columns = 1800},
     {"upsampler_odd", SUBJECT_UPSAMPLER, 2, 300, 1, .upsampler = {5, 96, 25, 8}, .columns = 900},

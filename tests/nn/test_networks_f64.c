@@ -28,15 +28,15 @@ static const subject_case cases[] = {
     {"squeeze_wn, one column for all", SUBJECT_SQUEEZE_WN, 2, 3, 1, .squeeze_wn = {2, 4, 3, 2, 4, 5, false, true}},
     {"squeeze_wn, bare", SUBJECT_SQUEEZE_WN, 3, 5, 5, .squeeze_wn = {2, 4, 3, 2, 4, 3, true, false}},
     {"squeeze_wn, no conditioning", SUBJECT_SQUEEZE_WN, 2, 5, 0, .squeeze_wn = {2, 4, 0, 2, 4, 3, false, true}},
-    {"convnext, one frame", SUBJECT_CONVNEXT, 1, 1, 1, .convnext = {2, 4, 3, 2, 5, 3, 7}},
-    {"convnext, two frames", SUBJECT_CONVNEXT, 2, 2, 2, .convnext = {2, 4, 3, 2, 4, 2, 7}},
-    {"convnext, odd length", SUBJECT_CONVNEXT, 2, 11, 11, .convnext = {2, 4, 3, 2, 5, 3, 5}},
-    {"convnext, slow conditioning", SUBJECT_CONVNEXT, 2, 8, 4, .convnext = {2, 4, 3, 1, 4, 2, 3}},
-    {"convnext, conditioning alone", SUBJECT_CONVNEXT, 2, 5, 5, .convnext = {0, 4, 3, 1, 4, 2, 3}},
-    {"convnext, slow conditioning alone", SUBJECT_CONVNEXT, 2, 6, 2, .convnext = {0, 4, 3, 1, 4, 2, 3}},
-    {"convnext, no conditioning", SUBJECT_CONVNEXT, 2, 5, 0, .convnext = {3, 4, 0, 1, 4, 2, 3}},
+    {"convnext, one frame", SUBJECT_CONVNEXT, 1, 1, 1, .convnext = {2, 4, 3, 2, 5, 3, 7, 0, false}},
+    {"convnext, two frames", SUBJECT_CONVNEXT, 2, 2, 2, .convnext = {2, 4, 3, 2, 4, 2, 7, 0, false}},
+    {"convnext, odd length", SUBJECT_CONVNEXT, 2, 11, 11, .convnext = {2, 4, 3, 2, 5, 3, 5, 0, false}},
+    {"convnext, slow conditioning", SUBJECT_CONVNEXT, 2, 8, 4, .convnext = {2, 4, 3, 1, 4, 2, 3, 0, false}},
+    {"convnext, conditioning alone", SUBJECT_CONVNEXT, 2, 5, 5, .convnext = {0, 4, 3, 1, 4, 2, 3, 0, false}},
+    {"convnext, slow conditioning alone", SUBJECT_CONVNEXT, 2, 6, 2, .convnext = {0, 4, 3, 1, 4, 2, 3, 0, false}},
+    {"convnext, no conditioning", SUBJECT_CONVNEXT, 2, 5, 0, .convnext = {3, 4, 0, 1, 4, 2, 3, 0, false}},
     {"convnext, timed", SUBJECT_CONVNEXT, 2, 7, 7, .convnext = {2, 4, 3, 2, 5, 3, 5, .features = 4}},
-    {"convnext, no blocks", SUBJECT_CONVNEXT, 1, 4, 4, .convnext = {2, 4, 3, 0, 4, 2, 3}},
+    {"convnext, no blocks", SUBJECT_CONVNEXT, 1, 4, 4, .convnext = {2, 4, 3, 0, 4, 2, 3, 0, false}},
     {"upsampler", SUBJECT_UPSAMPLER, 2, 3, 1, .upsampler = {3, 16, 4, 2}, .columns = 6},
     {"upsampler, the whole tail", SUBJECT_UPSAMPLER, 1, 3, 1, .upsampler = {2, 16, 4, 2}, .columns = 12},
     {"upsampler, past the tail", SUBJECT_UPSAMPLER, 2, 2, 1, .upsampler = {2, 6, 4, 2}, .columns = 9},
@@ -206,7 +206,7 @@ static void reach_is_true(void **state) {
     const subject_case wide[] = {
         {"wn", SUBJECT_WN, 1, 31, 31, .wn = {2, 4, 3, 3, 4, 3, true}},
         {"squeeze_wn", SUBJECT_SQUEEZE_WN, 1, 31, 31, .squeeze_wn = {2, 4, 3, 3, 4, 5, true, true}},
-        {"convnext", SUBJECT_CONVNEXT, 1, 31, 31, .convnext = {2, 4, 3, 2, 5, 3, 7}},
+        {"convnext", SUBJECT_CONVNEXT, 1, 31, 31, .convnext = {2, 4, 3, 2, 5, 3, 7, 0, false}},
     };
     for (size_t i = 0; i < 3; i++) {
         subject it;

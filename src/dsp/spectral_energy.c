@@ -100,7 +100,7 @@ static void give_back(frame *f, size_t s, double weight, real *to) {
 }
 
 static double run_resolution(const stft *transform, double scale, size_t samples, const real *const signals[SIGNALS],
-                             double weight, real *const gradients[SIGNALS], arena *memory) {
+                             double repulsion, double weight, real *const gradients[SIGNALS], arena *memory) {
     size_t mark = memory->used, frames = stft_frames(transform, samples);
     frame f = take_frame(transform, scale, memory);
     double sum = 0;
@@ -109,7 +109,7 @@ static double run_resolution(const stft *transform, double scale, size_t samples
         double all = 0;
         for (size_t s = 0; s < SIGNALS; s++) analyse(&f, s, signals[s] + at);
         for (size_t k = 0; k < transform->bins; k++) all += f.magnitude[0][k];
-        sum += compare(&f, 0, 1, 1, 1 / all) + compare(&f, 0, 2, 1, 1 / all) + compare(&f, 1, 2, -1, 1 / all);
+        sum += compare(&f, 0, 1, 1, 1 / all) + compare(&f, 0, 2, 1, 1 / all) + compare(&f, 1, 2, -repulsion, 1 / all);
         for (size_t s = 1; s < SIGNALS; s++)
             if (gradients[s]) give_back(&f, s, weight / (double)frames, gradients[s] + at);
     }
@@ -118,13 +118,13 @@ static double run_resolution(const stft *transform, double scale, size_t samples
 }
 
 double spectral_energy_run(const spectral_energy *self, size_t samples, const real *x, const real *y, const real *twin,
-                           double weight, real *dy, real *dtwin, arena *memory) {
+                           double repulsion, double weight, real *dy, real *dtwin, arena *memory) {
     const real *const signals[SIGNALS] = {x, y, twin};
     real *const gradients[SIGNALS] = {NULL, dy, dtwin};
     double sum = 0;
     for (size_t r = 0; r < RESOLUTIONS; r++)
-        sum += run_resolution(&self->transforms[r], self->scale[r], samples, signals, weight / RESOLUTIONS, gradients,
-                              memory) /
+        sum += run_resolution(&self->transforms[r], self->scale[r], samples, signals, repulsion, weight / RESOLUTIONS,
+                              gradients, memory) /
                RESOLUTIONS;
     return sum;
 }

@@ -12,7 +12,7 @@ typedef struct cnf_sizes {
     frameflow_sizes base; /* first: what frameflow.h asks for */
     size_t field_dim, field_blocks, field_kernel, field_features, steps, terms;
     int solver, objective;
-    double tie, mel_weight;
+    double tie, mel_weight, repulsion;
 } cnf_sizes;
 
 /* model->own. The parts are the chain's. */

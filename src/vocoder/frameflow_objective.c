@@ -135,7 +135,7 @@ static double element_distance(const energy_job *job, size_t each, size_t at, do
     const real *x = memory->base ? job->x + at : NULL;
     const real *y[DRAFTS] = {part_of(job->y[0], at), part_of(job->y[1], at)};
     real *dy[DRAFTS] = {part_of(job->dy[0], at), part_of(job->dy[1], at)};
-    double sum = spectral_energy_run(own->spectral, each, x, y[0], y[1], share, dy[0], dy[1], memory);
+    double sum = spectral_energy_run(own->spectral, each, x, y[0], y[1], sizes->repulsion, share, dy[0], dy[1], memory);
     double half = sizes->mel_weight / DRAFTS;
     for (size_t i = 0; own->mel && i < DRAFTS; i++)
         sum += half * mel_distance_run(own->mel, each, x, y[i], share * half, dy[i], memory);

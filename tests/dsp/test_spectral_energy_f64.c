@@ -16,6 +16,7 @@ enum { SAMPLES = 2600, SIGNALS = 3 };
 typedef struct fixture {
     spectral_energy *energy;
     real *signals[SIGNALS]; /* x, y, twin */
+    double repulsion;
     void *memory;
     size_t size;
 } fixture;
@@ -25,11 +26,11 @@ static void draw(real *to, uint64_t seed, double deviation) {
 }
 
 static fixture make(void) {
-    fixture f = {0};
+    fixture f = {.repulsion = 1};
     vocode_error error;
     arena counting = arena_over(NULL, 0);
     assert_int_equal(spectral_energy_new(&f.energy, &error), VOCODE_OK);
-    assert_true(spectral_energy_run(f.energy, SAMPLES, NULL, NULL, NULL, 1, NULL, NULL, &counting) == 0);
+    assert_true(spectral_energy_run(f.energy, SAMPLES, NULL, NULL, NULL, 1, 1, NULL, NULL, &counting) == 0);
     f.size = counting.peak;
     f.memory = aligned_new(f.size, 1);
     for (size_t s = 0; s < SIGNALS; s++) {
@@ -47,8 +48,8 @@ static void drop(fixture *f) {
 
 static double run(const fixture *f, double weight, real *dy, real *dtwin) {
     arena memory = arena_over(f->memory, f->size);
-    double value = spectral_energy_run(f->energy, SAMPLES, f->signals[0], f->signals[1], f->signals[2], weight, dy,
-                                       dtwin, &memory);
+    double value = spectral_energy_run(f->energy, SAMPLES, f->signals[0], f->signals[1], f->signals[2], f->repulsion,
+                                       weight, dy, dtwin, &memory);
     assert_true(memory.used == 0 && memory.peak == f->size);
     return value;
 }
@@ -59,6 +60,7 @@ static void gradients_are_the_slopes(void **state) {
     fixture f = make();
     real *gradient[] = {aligned_new(SAMPLES, sizeof(real)), aligned_new(SAMPLES, sizeof(real))};
     real *along = aligned_new(SAMPLES, sizeof *along);
+    f.repulsion = 0.7;
     gradient[0][3] = 1; /* they add to what is there */
     run(&f, 2, gradient[0], gradient[1]);
     gradient[0][3] -= 1;

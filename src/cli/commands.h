@@ -6,7 +6,9 @@
 
 /* In the order of --help. */
 #define COMMAND_LIST(X) \
-    X(synth) X(mel) X(convert) X(init) X(info) X(encode) X(decode) X(score) X(denoise) X(eval) X(train) X(bench) X(flow)
+    X(synth)            \
+    X(mel)              \
+    X(convert) X(init) X(info) X(encode) X(decode) X(score) X(denoise) X(eval) X(train) X(report) X(bench) X(flow)
 
 #define COMMAND_DECLARE(name) extern const command command_##name;
 COMMAND_LIST(COMMAND_DECLARE)

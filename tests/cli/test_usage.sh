@@ -2,8 +2,8 @@
 # Names, help, exit statuses and the grammar of the command line (the program's contract).
 source "$(dirname "$0")/lib.sh"
 
-commands="synth mel convert init info encode decode score denoise eval train bench flow"
-absent="distill report quantize"
+commands="synth mel convert init info encode decode score denoise eval train report bench flow"
+absent="distill quantize"
 
 run 0 vocode --help
 silent

@@ -31,7 +31,7 @@ fi
 # The options of the section "NAME" of vocode.1.
 options_of() {
     awk -v name="$1" '/^\.S[sh] / { on = $0 == ".Ss " name } on && /^\.It Fl / ' "$pages/vocode.1" |
-        grep -oE 'Fl -[a-z-]+' | cut -c 4- | sort
+        { grep -oE 'Fl -[a-z-]+' || true; } | cut -c 4- | sort # a subcommand may have none
 }
 
 "$vocode" --help | sed -n 's/^  \([a-z]\+\)  *[a-z].*/\1/p' | sort >"$work/should"

@@ -34,7 +34,7 @@ void arena_release(arena *memory, size_t mark) {
     memory->used = mark;
 }
 
-enum { LARGE_PAGE = 1 << 21, LARGE_PAGES_FROM = 2 * LARGE_PAGE };
+enum { LARGE_PAGE = 1 << 21, LARGE_PAGES_FROM = 2 * LARGE_PAGE, HEAD = sizeof(void *) };
 
 /* Whole lines, at least one. 0 where it cannot be. */
 static size_t lines_of(size_t count, size_t width) {
@@ -43,25 +43,31 @@ static size_t lines_of(size_t count, size_t width) {
     return (bytes + ARENA_ALIGNMENT) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
 }
 
-/* Not zeroed. Where it is large it starts at a large page, and the system is asked for such pages. */
+/* Zeroed by the system where it can be: pages come when they are first touched, and a short run does not touch all.
+ * Where it is large it starts at a large page, and the system is asked for such pages. What calloc gave stands before
+ * it. */
 static void *take_aligned(size_t bytes) {
-    if (bytes < LARGE_PAGES_FROM) return aligned_alloc(ARENA_ALIGNMENT, bytes);
-    void *memory = aligned_alloc(LARGE_PAGE, (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+    size_t alignment = bytes < LARGE_PAGES_FROM ? ARENA_ALIGNMENT : LARGE_PAGE;
+    char *given = calloc(1, bytes + HEAD + alignment);
+    if (!given) return NULL;
+    char *memory = given + HEAD;
+    memory += (alignment - (uintptr_t)memory % alignment) % alignment;
+    memcpy(memory - HEAD, &given, HEAD);
 #ifdef MADV_HUGEPAGE
-    if (memory) madvise(memory, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
+    if (alignment == LARGE_PAGE) madvise(memory, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
 #endif
     return memory;
 }
 
 void *aligned_new(size_t count, size_t width) {
     size_t bytes = lines_of(count, width);
-    void *memory = bytes ? take_aligned(bytes) : NULL;
-    if (memory) memset(memory, 0, bytes);
-    return memory;
+    return bytes ? take_aligned(bytes) : NULL;
 }
 
 void aligned_free(void *memory) {
-    free(memory);
+    void *given = NULL;
+    if (memory) memcpy(&given, (char *)memory - HEAD, HEAD);
+    free(given);
 }
 
 enum { FIRST_BLOCK = 1 << 16, LARGEST_BLOCK = 1 << 23 };
@@ -115,7 +121,7 @@ void *memory_pool_take(memory_pool *pool, size_t count, size_t width) {
     for (int idle = 0; !atomic_compare_exchange_weak(&pool->busy, &idle, 1); idle = 0) sched_yield();
     void *piece = take_piece(pool, bytes);
     atomic_store(&pool->busy, 0);
-    return piece ? memset(piece, 0, bytes) : NULL;
+    return piece;
 }
 
 void memory_pool_free(memory_pool *pool) {

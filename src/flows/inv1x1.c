@@ -27,12 +27,12 @@ static const double trained_condition = 1e5;
 
 typedef struct inv1x1 {
     flow base;
-    const param_set *set;
+    param_set *set;
     inv1x1_init start;
-    param *matrix;                    /* W [c, c] */
-    real *forth, *back;               /* W^T and W^-T [c, c]: what rows are multiplied by from the right */
-    real *forth_panels, *back_panels; /* the same, packed */
-    double log_det;                   /* log|det W| */
+    param *matrix;      /* W [c, c] */
+    real *forth, *back; /* panels of W^T and W^-T, in set->packed: what rows are multiplied by from the right */
+    real *turned;       /* W^-T [c, c] for gradients; NULL where the parameters are fixed */
+    double log_det;     /* log|det W| */
 } inv1x1;
 
 static void init_permutation(const inv1x1 *self) {
@@ -60,7 +60,11 @@ static void reflect(real *rows, size_t c, const real *v, size_t m) {
  * "The efficient generation of random orthogonal matrices", SIAM J. Numer. Anal. 17, 1980, section 3). */
 static void init_orthogonal(inv1x1 *self, uint64_t seed) {
     size_t c = self->base.channels;
-    real *w = self->matrix->value, *draws = self->forth; /* prepare comes later */
+    real *w = self->matrix->value, *draws = aligned_new(c * c, sizeof *draws);
+    if (!draws) {
+        self->set->failed = true;
+        return;
+    }
     param_init_normal(self->matrix, seed, 1);
     for (size_t i = 0; i < c * c; i++) draws[i] = w[i];
     param_fill(self->matrix, 0);
@@ -80,6 +84,7 @@ static void init_orthogonal(inv1x1 *self, uint64_t seed) {
             negative = !negative;
     }
     for (size_t i = 0; negative && i < c; i++) w[i * c] = -w[i * c];
+    aligned_free(draws);
 }
 
 static void init(flow *base, uint64_t seed) {
@@ -90,53 +95,72 @@ static void init(flow *base, uint64_t seed) {
         init_permutation(self);
 }
 
-/* The largest column sum of magnitudes. */
-static double one_norm(size_t n, const double *a) {
+/* The largest column sum of magnitudes; sums [n] is room to work in. */
+static double one_norm(size_t n, const double *a, double *sums) {
     double most = 0;
-    for (size_t j = 0; j < n; j++) {
-        double sum = 0;
-        for (size_t i = 0; i < n; i++) sum += fabs(a[i * n + j]);
-        if (!(sum <= most)) most = sum; /* keeps NaN */
-    }
+    for (size_t j = 0; j < n; j++) sums[j] = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) sums[j] += fabs(a[i * n + j]);
+    for (size_t j = 0; j < n; j++)
+        if (!(sums[j] <= most)) most = sums[j]; /* keeps NaN */
     return most;
 }
 
-/* lu and inverse [c, c], pivot [c] are room to work in. */
-static vocode_status factor(inv1x1 *self, double *lu, double *inverse, size_t *pivot, vocode_error *error) {
+/* What a factorisation works in. */
+typedef struct inversion {
+    double *lu, *inverse; /* [c, c] */
+    double *strip;        /* [c, LU_STRIP] */
+    size_t *pivot;        /* [c] */
+} inversion;
+
+static vocode_status factor(inv1x1 *self, const inversion *room, vocode_error *error) {
     size_t c = self->base.channels;
-    for (size_t i = 0; i < c * c; i++) lu[i] = (double)self->matrix->value[i];
-    double norm = one_norm(c, lu);
-    if (!lu_factor(c, lu, pivot))
+    for (size_t i = 0; i < c * c; i++) room->lu[i] = (double)self->matrix->value[i];
+    double norm = one_norm(c, room->lu, room->strip);
+    if (!lu_factor(c, room->lu, room->pivot))
         return failed(error, VOCODE_VALUE, "%s: expected an invertible matrix, found a singular or non-finite one",
                       self->matrix->name);
-    lu_inverse(c, lu, pivot, inverse);
-    double condition = norm * one_norm(c, inverse), most = 1 / precision;
+    lu_inverse(c, room->lu, room->pivot, room->strip, room->inverse);
+    double condition = norm * one_norm(c, room->inverse, room->strip), most = 1 / precision;
     if (!self->set->fixed && trained_condition < most) most = trained_condition;
     if (!(condition < most))
         return failed(error, VOCODE_VALUE,
                       "%s: expected an invertible matrix of a condition below %.2g, found one of %.2g",
                       self->matrix->name, most, condition);
-    self->log_det = lu_log_determinant(c, lu, pivot, NULL);
-    for (size_t i = 0; i < c; i++)
-        for (size_t j = 0; j < c; j++) {
-            self->forth[j * c + i] = self->matrix->value[i * c + j];
-            self->back[j * c + i] = (real)inverse[i * c + j];
-        }
-    kernels()->pack(c, c, self->forth, c, self->forth_panels);
-    kernels()->pack(c, c, self->back, c, self->back_panels);
+    self->log_det = lu_log_determinant(c, room->lu, room->pivot, NULL);
     return VOCODE_OK;
+}
+
+/* turned [c, c] becomes W^T, then W^-T. */
+static void pack_both(inv1x1 *self, const double *inverse, real *turned) {
+    size_t c = self->base.channels;
+    for (size_t i = 0; i < c; i++)
+        for (size_t j = 0; j < c; j++) turned[j * c + i] = self->matrix->value[i * c + j];
+    kernels()->pack(c, c, turned, c, self->forth);
+    for (size_t i = 0; i < c; i++)
+        for (size_t j = 0; j < c; j++) turned[j * c + i] = (real)inverse[i * c + j];
+    kernels()->pack(c, c, turned, c, self->back);
 }
 
 static vocode_status prepare(flow *base, vocode_error *error) {
     inv1x1 *self = (inv1x1 *)base;
     size_t c = self->base.channels;
-    double *lu = aligned_new(c * c, sizeof *lu), *inverse = aligned_new(c * c, sizeof *inverse);
+    double *memory = aligned_new(c * (2 * c + LU_STRIP), sizeof *memory);
     size_t *pivot = calloc(c, sizeof *pivot);
-    vocode_status status = lu && inverse && pivot
-                               ? factor(self, lu, inverse, pivot, error)
-                               : failed(error, VOCODE_MEMORY, "%s: out of memory to invert it", self->matrix->name);
-    aligned_free(lu);
-    aligned_free(inverse);
+    if (!self->turned) self->turned = aligned_new(c * c, sizeof *self->turned);
+    vocode_status status = VOCODE_OK;
+    if (memory && pivot && self->turned) {
+        inversion room = {memory, memory + c * c, memory + 2 * c * c, pivot};
+        status = factor(self, &room, error);
+        if (status == VOCODE_OK) pack_both(self, room.inverse, self->turned);
+    } else {
+        status = failed(error, VOCODE_MEMORY, "%s: out of memory to invert it", self->matrix->name);
+    }
+    if (self->set->fixed) {
+        aligned_free(self->turned);
+        self->turned = NULL;
+    }
+    aligned_free(memory);
     free(pivot);
     return status;
 }
@@ -150,7 +174,7 @@ static vocode_status forward(const flow *base, const flow_run *run, const real *
     (void)tape;
     const inv1x1 *self = (const inv1x1 *)base;
     size_t c = base->channels;
-    run_gemm_packed(run->work, rows_of(run), c, c, x, c, self->forth_panels, 0, z, c);
+    run_gemm_packed(run->work, rows_of(run), c, c, x, c, self->forth, 0, z, c);
     if (measuring(run->work)) return VOCODE_OK;
     double gain = (double)run->shape.frames * self->log_det;
     for (size_t b = 0; b < run->shape.batch; b++) logdet[b] += gain;
@@ -162,7 +186,7 @@ static vocode_status forward(const flow *base, const flow_run *run, const real *
 
 static vocode_status inverse(const flow *base, const flow_run *run, const real *z, real *x) {
     size_t c = base->channels;
-    run_gemm_packed(run->work, rows_of(run), c, c, z, c, ((const inv1x1 *)base)->back_panels, 0, x, c);
+    run_gemm_packed(run->work, rows_of(run), c, c, z, c, ((const inv1x1 *)base)->back, 0, x, c);
     return VOCODE_OK;
 }
 
@@ -178,16 +202,13 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
     double sum = 0;
     for (size_t b = 0; b < run->shape.batch; b++) sum += dlogdet[b];
     real weight = (real)(sum * (double)run->shape.frames);
-    for (size_t i = 0; i < c * c; i++) dmatrix[i] += weight * self->back[i];
+    for (size_t i = 0; i < c * c; i++) dmatrix[i] += weight * self->turned[i];
     return VOCODE_OK;
 }
 
 static void destroy(flow *base) {
     inv1x1 *self = (inv1x1 *)base;
-    aligned_free(self->forth);
-    aligned_free(self->back);
-    aligned_free(self->forth_panels);
-    aligned_free(self->back_panels);
+    aligned_free(self->turned);
     free(self);
 }
 
@@ -230,11 +251,9 @@ vocode_status inv1x1_build(const inv1x1_options *options, flow_dims dims, param_
         return flow_abandon(out, failed(error, VOCODE_MEMORY, "cannot build the matrix %s", prefix));
     self->matrix->invertible = true;
     self->set = set;
-    self->forth = aligned_new(self->matrix->count, sizeof(real));
-    self->back = aligned_new(self->matrix->count, sizeof(real));
-    self->forth_panels = aligned_new(panels_size(dims.channels, dims.channels), sizeof(real));
-    self->back_panels = aligned_new(panels_size(dims.channels, dims.channels), sizeof(real));
-    if (!self->forth || !self->back || !self->forth_panels || !self->back_panels)
+    self->forth = memory_pool_take(&set->packed, panels_size(dims.channels, dims.channels), sizeof(real));
+    self->back = memory_pool_take(&set->packed, panels_size(dims.channels, dims.channels), sizeof(real));
+    if (!self->forth || !self->back)
         return flow_abandon(out, failed(error, VOCODE_MEMORY, "cannot build the matrix %s", prefix));
     return VOCODE_OK;
 }

@@ -45,8 +45,8 @@ static double upper_at(const linear *self, size_t i, size_t j) {
     return i < j ? (double)self->upper->value[i * self->base.channels + j] : 0;
 }
 
-/* lu, inverse [c, c] and pivot [c] are room to work in. */
-static void multiply_out(linear *self, double *lu, double *inverse, size_t *pivot) {
+/* lu, inverse [c, c], strip [c, LU_STRIP] and pivot [c] are room to work in. */
+static void multiply_out(linear *self, double *lu, double *inverse, double *strip, size_t *pivot) {
     size_t c = self->base.channels;
     for (size_t i = 0; i < c; i++) {
         double *row = inverse; /* of L U, until the inverse is wanted */
@@ -66,7 +66,7 @@ static void multiply_out(linear *self, double *lu, double *inverse, size_t *pivo
         pivot[i] = i;
         for (size_t j = 0; j < c; j++) lu[i * c + j] = i > j ? lower_at(self, i, j) : upper_at(self, i, j);
     }
-    lu_inverse(c, lu, pivot, inverse); /* W^-1 = (L U)^-1 P' */
+    lu_inverse(c, lu, pivot, strip, inverse); /* W^-1 = (L U)^-1 P' */
     for (size_t i = 0; i < c; i++)
         for (size_t j = 0; j < c; j++) self->back[i * c + j] = (real)inverse[j * c + self->order[i]];
 }
@@ -74,16 +74,15 @@ static void multiply_out(linear *self, double *lu, double *inverse, size_t *pivo
 static vocode_status prepare(flow *base, vocode_error *error) {
     linear *self = (linear *)base;
     size_t c = base->channels;
-    double *lu = aligned_new(c * c, sizeof *lu), *inverse = aligned_new(c * c, sizeof *inverse);
+    double *memory = aligned_new(c * (2 * c + LU_STRIP), sizeof *memory);
     size_t *pivot = calloc(c, sizeof *pivot);
-    bool good = lu && inverse && pivot;
+    bool good = memory && pivot;
     if (good) {
-        multiply_out(self, lu, inverse, pivot);
+        multiply_out(self, memory, memory + c * c, memory + 2 * c * c, pivot);
         kernels()->pack(c, c, self->forth, c, self->forth_panels);
         kernels()->pack(c, c, self->back, c, self->back_panels);
     }
-    aligned_free(lu);
-    aligned_free(inverse);
+    aligned_free(memory);
     free(pivot);
     return good ? VOCODE_OK : failed(error, VOCODE_MEMORY, "linear %s: out of memory to invert it", base->name);
 }

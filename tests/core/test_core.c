@@ -57,6 +57,23 @@ static void arena_measures_what_it_gives(void **state) {
     aligned_free(memory);
 }
 
+/* Small ones, those that malloc maps and those of large pages; used again after something else was there. */
+static void memory_is_aligned_and_zeroed(void **state) {
+    (void)state;
+    const size_t sizes[] = {0, 1, 64, 100, 1 << 18, 5 << 20};
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            unsigned char *memory = aligned_new(sizes[i], 1);
+            assert_non_null(memory);
+            assert_int_equal((uintptr_t)memory % ARENA_ALIGNMENT, 0);
+            for (size_t k = 0; k < sizes[i]; k++) assert_true(memory[k] == 0);
+            memset(memory, 0xff, sizes[i]);
+            aligned_free(memory);
+        }
+    aligned_free(NULL);
+    assert_null(aligned_new(SIZE_MAX / 2, 4));
+}
+
 /* The published known answers of Philox4x32-10 (Random123, kat_vectors). */
 static void philox_known_answers(void **state) {
     (void)state;
@@ -97,6 +114,7 @@ int main(void) {
         cmocka_unit_test(error_names_its_place),        cmocka_unit_test(half_and_bfloat_convert),
         cmocka_unit_test(arena_measures_what_it_gives), cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(normal_has_its_moments),       cmocka_unit_test(noise_is_a_function_of_position),
+        cmocka_unit_test(memory_is_aligned_and_zeroed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

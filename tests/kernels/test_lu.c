@@ -41,11 +41,11 @@ static void hilbert_determinant(void **state) {
 
 static void check_inverse(size_t n) {
     double *a = calloc(n * n, sizeof *a), *lu = calloc(n * n, sizeof *a), *inverse = calloc(n * n, sizeof *a);
-    double *x = calloc(n, sizeof *x);
+    double *x = calloc(n, sizeof *x), *strip = calloc(n * LU_STRIP, sizeof *strip);
     size_t *pivot = calloc(n, sizeof *pivot);
     for (size_t i = 0; i < n * n; i++) a[i] = lu[i] = rng_normal(3, n, i);
     assert_true(lu_factor(n, lu, pivot));
-    lu_inverse(n, lu, pivot, inverse);
+    lu_inverse(n, lu, pivot, strip, inverse);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++) {
             double sum = 0;
@@ -56,13 +56,13 @@ static void check_inverse(size_t n) {
         for (size_t j = 0; j < n; j++) x[i] += a[i * n + j] * (double)(j + 1);
     lu_solve(n, lu, pivot, x);
     for (size_t i = 0; i < n; i++) assert_true(fabs(x[i] - (double)(i + 1)) < 1e-8);
-    free(a), free(lu), free(inverse), free(x), free(pivot);
+    free(a), free(lu), free(inverse), free(x), free(strip), free(pivot);
 }
 
 static void inverse_and_solution(void **state) {
     (void)state;
-    const size_t orders[] = {1, 2, 3, 8, 31, 128};
-    for (size_t i = 0; i < 6; i++) check_inverse(orders[i]);
+    const size_t orders[] = {1, 2, 3, 8, 16, 31, 33, 128};
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) check_inverse(orders[i]);
 }
 
 static void determinant_of_a_product(void **state) {

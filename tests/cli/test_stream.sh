@@ -209,6 +209,21 @@ for what in peak file; do
     holds "$(cat ${what}_10) < 1.05 * $(cat ${what}_1) + 2000"
 done
 
+# The same of real models, which take longer: bare frames through a pipe, all of them heard.
+vocode init -q "$MODELS/configs/waveglow-small.json" small.safetensors || exit 1
+for about in "$MODELS/default.safetensors 200 1200" "small.safetensors 40 160"; do
+    read -r model few many <<<"$about"
+    for count in $few $many; do
+        helper frames bare.f32 80 "$count"
+        helper peak "peak_$count" "$VOCODE" --mel-stream f32le - - --raw s16le --model "$model" <bare.f32 2>err |
+            wc -c >bytes
+        checks=$((checks + 1))
+        [ "$(cat bytes)" -eq $((count * 512)) ] || wrong "$count frames through $model: $(cat bytes) bytes"
+    done
+    echo "${model##*/}: $(cat "peak_$few") kB for $few frames, $(cat "peak_$many") kB for $many"
+    holds "$(cat "peak_$many") < 1.05 * $(cat "peak_$few") + 2000"
+done
+
 misused 'chunk: expected a whole number' vocode a.npy b.wav --chunk 0
 misused 'mel-stream: expected f32le' vocode a.npy b.wav --mel-stream f16le
 misused 'mel-stream.*-o cannot' vocode a.npy -o d --mel-stream f32le

@@ -20,6 +20,8 @@
 #include "vocoder/tiny_models.h"
 
 enum { THREADS = 8, PAIR = 2, FRAMES = 61, MAX_BANDS = 10, MAX_HOP = 16, SAMPLES = FRAMES * MAX_HOP };
+/* What is encoded and scored is short: a field's log-determinant costs the square of it. */
+enum { BRIEF = 13, BRIEF_SAMPLES = BRIEF * MAX_HOP };
 enum { CLIP = 2048, CLIP_FRAMES = 1 + CLIP / 256, CLIP_BANDS = 80 };
 
 /* A tiny frame-rate model with a mel convention, so that passes, bias removal and refinement apply. */
@@ -154,7 +156,7 @@ typedef struct analysis {
     const vocode_mel *front_end; /* shared; a second one is the thread's own */
     size_t number;
     int threads;
-    float latent[2 * SAMPLES], decoded[SAMPLES], mels[2][CLIP_FRAMES * CLIP_BANDS], cleaned[SAMPLES];
+    float latent[2 * BRIEF_SAMPLES], decoded[BRIEF_SAMPLES], mels[2][CLIP_FRAMES * CLIP_BANDS], cleaned[SAMPLES];
     double log_determinant;
     vocode_likelihood likelihood;
     vocode_error error;
@@ -162,22 +164,23 @@ typedef struct analysis {
 } analysis;
 
 static vocode_status analyse_model(analysis *self) {
-    float audio[SAMPLES] = {0}, mel[FRAMES * MAX_BANDS];
-    size_t samples = FRAMES * self->model->hop, used, columns;
+    float audio[SAMPLES] = {0}, mel[BRIEF * MAX_BANDS];
+    size_t samples = BRIEF * self->model->hop, used, columns;
     vocode_error *error = &self->error;
-    fill(audio, samples, 900 + self->number, 0.1, 0);
-    fill(mel, FRAMES * MAX_BANDS, 950 + self->number, 1, -4);
-    vocode_encode_size(self->model, samples, FRAMES, &used, &columns);
+    fill(audio, SAMPLES, 900 + self->number, 0.1, 0);
+    fill(mel, BRIEF * MAX_BANDS, 950 + self->number, 1, -4);
+    vocode_encode_size(self->model, samples, BRIEF, &used, &columns);
     if (columns * self->model->latent_channels > sizeof self->latent / sizeof *self->latent) return VOCODE_INTERNAL;
-    TRY(vocode_encode(self->model, audio, samples, mel, FRAMES, self->threads, self->latent, &self->log_determinant,
+    TRY(vocode_encode(self->model, audio, samples, mel, BRIEF, self->threads, self->latent, &self->log_determinant,
                       error));
-    TRY(vocode_decode(self->model, self->latent, columns, mel, FRAMES, self->threads, self->decoded, error));
+    TRY(vocode_decode(self->model, self->latent, columns, mel, BRIEF, self->threads, self->decoded, error));
     for (size_t i = 0; i < used; i++)
         if (!(fabs((double)self->decoded[i] - (double)audio[i]) < 1e-3))
             return failed(error, VOCODE_VALUE, "sample %zu was %g, came back as %g", i, (double)audio[i],
                           (double)self->decoded[i]);
-    TRY(vocode_score(self->model, audio, samples, mel, FRAMES, 0, self->threads, &self->likelihood, error));
+    TRY(vocode_score(self->model, audio, samples, mel, BRIEF, 0, self->threads, &self->likelihood, error));
     memcpy(self->cleaned, audio, sizeof audio);
+    samples = FRAMES * self->model->hop;
     return vocode_denoise(self->model, self->cleaned, samples, 0.5, self->threads, error);
 }
 

@@ -2,6 +2,7 @@
 #ifndef VOCODE_VOCODE_H
 #define VOCODE_VOCODE_H
 
+#include <vocode/flow.h>
 #include <vocode/mel.h>
 #include <vocode/model.h>
 #include <vocode/status.h>

@@ -7,10 +7,12 @@
 #ifndef DENSITY_VECTORS_H
 #define DENSITY_VECTORS_H
 
+#include <vocode/flow.h>
+
 #include "density/base.h"
 #include "flows/flow.h"
 
-typedef struct vectors_model {
+typedef struct vocode_flow {
     size_t channels, context;
     char *spec;
     base_kind base;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# run.sh SPEAK SERVE VOCODE MODEL: what the examples write is, bit for bit, what the program makes of the same mel; the
-# listener who hung up got the beginning of it.
+# run.sh SPEAK SERVE DENSITY VOCODE MODEL: what the examples write is, bit for bit, what the program makes of the same mel;
+# the listener who hung up got the beginning of it; the density comes close to the truth, and the program reads it.
 set -euo pipefail
-speak=$1 serve=$2 vocode=$3 model=$4
+speak=$1 serve=$2 density=$3 vocode=$4 model=$5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -37,3 +37,15 @@ done
 grep -q '^listener 3: .*cancelled' err
 test "$(wc -l <err)" -eq 1
 if cmp -s served/0.f32 served/1.f32; then exit 1; fi
+
+"$density" banana >samples 2>err
+test "$(wc -l <samples)" -eq 500
+grep -q '^pass 10 of 40: ' err
+awk '/in truth/ { found = 1; if ($3 < $8 - 0.1 || $3 > $8 + 0.1) exit 1 } END { exit !found }' err
+"$vocode" flow sample banana 500 samples.npy --seed 7
+test "$(wc -c <samples.npy)" -eq $((128 + 500 * 2 * 4))
+first=$(od -An -t f4 -j 128 -N 8 samples.npy | awk '{ printf "%.5f %.5f", $1, $2 }')
+awk -v first="$first" 'NR == 1 { split(first, a, " "); exit !((a[1] - $1) ^ 2 + (a[2] - $2) ^ 2 < 1e-8) }' samples
+if "$density" missing/banana >out 2>err; then exit 1; fi
+grep -q 'missing/banana' err
+test ! -s out

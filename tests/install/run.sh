@@ -29,9 +29,9 @@ if command -v "${CXX:-c++}" >/dev/null; then
 fi
 
 # The examples as they are installed.
-for example in speak serve; do
+for example in speak serve density; do
     "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -pedantic "$prefix/share/doc/vocode/examples/$example.c" \
-        -o "$work/$example" "${flags[@]}" -pthread
+        -o "$work/$example" "${flags[@]}" -pthread -lm
 done
 "$work/speak" "$model" >"$work/speak.f32"
 test "$(wc -c <"$work/speak.f32")" -eq $((200 * 256 * 4))

@@ -51,12 +51,17 @@ test -s "$work/should"
 sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$pages/vocode.3" | sed -nE 's/^\.F[no] (vocode_[a-z_]+).*/\1/p' |
     sort -u >"$work/is"
 compare "vocode.3's synopsis"
-sed -n '/^typedef struct vocode_synthesis {/,/^}/p' "$tree/include/vocode/model.h" |
-    sed -nE 's/^    [a-z][^;]*[ *]([a-z_]+);.*/\1/p' | sort >"$work/should"
-test -s "$work/should"
-sed -n '/^\.Sh OPTIONS/,/^\.Sh RETURN/p' "$pages/vocode.3" | sed -n 's/^\.It Fa //p' | tr -d ',' | tr -s ' ' '\n' |
-    sort -u >"$work/is"
-compare "vocode.3's options"
+# fields STRUCTURE HEADER SECTION: the section of vocode.3 lists the structure's fields.
+fields() {
+    sed -n "/^typedef struct $1 {/,/^}/p" "$tree/include/vocode/$2" | sed -nE 's/^    [a-z][^;]*[ *]([a-z_]+);.*/\1/p' |
+        sort >"$work/should"
+    test -s "$work/should"
+    sed -n "/^\.Sh $3/,/^\.Sh /{/^\.Sh $3/!p}" "$pages/vocode.3" | sed '/^\.Sh /,$d' | sed -n 's/^\.It Fa //p' |
+        tr -d ',' | tr -s ' ' '\n' | sort -u >"$work/is"
+    compare "vocode.3's section $3"
+}
+fields vocode_synthesis model.h OPTIONS
+fields vocode_flow_options flow.h FITS
 sed -nE 's/^    X\(([A-Z]+), [1-9].*/VOCODE_\1/p' "$tree/include/vocode/status.h" | sort >"$work/should"
 sed -n 's/^\.It Dv //p' "$pages/vocode.3" | sort >"$work/is"
 compare "vocode.3's status codes"

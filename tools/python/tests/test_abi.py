@@ -17,6 +17,9 @@ STRUCTURES = {
     "vocode_model_info": _library.ModelInfo,
     "vocode_synthesis": _library.Synthesis,
     "vocode_likelihood": _library.LikelihoodResult,
+    "vocode_flow_progress": _library.FlowProgress,
+    "vocode_flow_options": _library.FlowOptions,
+    "vocode_flow_info": _library.FlowInfo,
 }
 
 

@@ -1,10 +1,11 @@
-"""Mel spectrograms to speech with normalizing flows: numpy arrays in and out of libvocode.
+"""Mel spectrograms to speech with normalizing flows, and densities of vectors: numpy arrays in and out of libvocode.
 
 Mels are ``[n_mels, T]`` (``layout="frames-first"``: ``[T, n_mels]``), with or without a batch axis of length 1. Audio
 is mono float32, full scale 1.0, at the model's sample rate. What fails raises :class:`VocodeError`.
 """
 
 from ._errors import Status, VocodeError, VocodeWarning
+from ._flow import FitProgress, Flow, FlowInfo
 from ._library import version
 from ._mel import Mel, mel
 from ._model import Info, Likelihood, Model, default_model_path, synthesize
@@ -13,6 +14,9 @@ from ._stream import Stream
 __version__ = version()
 
 __all__ = [
+    "FitProgress",
+    "Flow",
+    "FlowInfo",
     "Info",
     "Likelihood",
     "Mel",

@@ -1,7 +1,7 @@
 """Between the arrays that callers have and those that the library takes: C-contiguous float32, mels [T, n_mels]."""
 
 import ctypes
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -72,6 +72,17 @@ def latent_in(value: Any, channels: int) -> np.ndarray:
         array = array[0]
     if array.ndim != 2 or array.shape[0] != channels:
         raise VocodeError(Status.SHAPE, f"expected a latent [{channels}, columns], found {list(array.shape)}")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def rows_in(value: Any, what: str, rows: Optional[int] = None, columns: Optional[int] = None) -> np.ndarray:
+    """Rows of a caller, [n, columns] or [n] -> float32 [n, columns], C-contiguous; as many as asked for (None: any)."""
+    array = _numbers(value, what)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or rows not in (None, array.shape[0]) or columns not in (None, array.shape[1]):
+        expected = f"[{'n' if rows is None else rows}, {'columns' if columns is None else columns}]"
+        raise VocodeError(Status.SHAPE, f"expected {what} {expected}, found {list(np.shape(value))}")
     return np.ascontiguousarray(array, dtype=np.float32)
 
 

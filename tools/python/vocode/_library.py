@@ -78,6 +78,58 @@ class LikelihoodResult(ctypes.Structure):
     ]
 
 
+class FlowProgress(ctypes.Structure):
+    """vocode_flow_progress."""
+
+    _fields_ = [
+        ("epoch", ctypes.c_size_t),
+        ("epochs", ctypes.c_size_t),
+        ("skipped", ctypes.c_size_t),
+        ("train_nll", ctypes.c_double),
+        ("valid_nll", ctypes.c_double),
+        ("rate", ctypes.c_double),
+        ("best", ctypes.c_int),
+    ]
+
+
+Watch = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(FlowProgress))
+
+
+class FlowOptions(ctypes.Structure):
+    """vocode_flow_options."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("base", ctypes.c_char_p),
+        ("seed", ctypes.c_uint64),
+        ("valid", ctypes.c_double),
+        ("batch", ctypes.c_size_t),
+        ("epochs", ctypes.c_size_t),
+        ("patience", ctypes.c_size_t),
+        ("rate", ctypes.c_double),
+        ("decay", ctypes.c_double),
+        ("clip", ctypes.c_double),
+        ("threads", ctypes.c_int),
+        ("watch", Watch),
+        ("context", ctypes.c_void_p),
+    ]
+
+
+class FlowInfo(ctypes.Structure):
+    """vocode_flow_info."""
+
+    _fields_ = [
+        ("spec", ctypes.c_char_p),
+        ("base", ctypes.c_char_p),
+        ("channels", ctypes.c_size_t),
+        ("context", ctypes.c_size_t),
+        ("parameters", ctypes.c_size_t),
+        ("rows", ctypes.c_size_t),
+        ("epochs", ctypes.c_size_t),
+        ("valid_nll", ctypes.c_double),
+    ]
+
+
 _SIZE = ctypes.c_size_t
 _SIZES = ctypes.POINTER(ctypes.c_size_t)
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
@@ -85,6 +137,9 @@ _HANDLES = ctypes.POINTER(_HANDLE)
 _ERROR = ctypes.POINTER(Error)
 _OPTIONS = ctypes.POINTER(Synthesis)
 _STATUS = ctypes.c_int
+_FLOW_OPTIONS = ctypes.POINTER(FlowOptions)
+# Rows in, context, how many, threads, what comes out.
+_ROWS = [_HANDLE, _FLOATS, _FLOATS, _SIZE, ctypes.c_int]
 
 # name: (result, arguments)
 _FUNCTIONS = {
@@ -130,6 +185,19 @@ _FUNCTIONS = {
     "vocode_stream_available": (_SIZE, [_HANDLE]),
     "vocode_stream_pull": (_SIZE, [_HANDLE, _FLOATS, _SIZE]),
     "vocode_stream_look_ahead": (_SIZE, [_HANDLE]),
+    "vocode_flow_create": (_STATUS, [ctypes.c_char_p, _SIZE, _SIZE, _FLOW_OPTIONS, _HANDLES, _ERROR]),
+    "vocode_flow_fit": (
+        _STATUS,
+        [ctypes.c_char_p, _FLOATS, _SIZE, _SIZE, _FLOATS, _SIZE, _FLOW_OPTIONS, _HANDLES, _ERROR],
+    ),
+    "vocode_flow_open": (_STATUS, [ctypes.c_char_p, _HANDLES, _ERROR]),
+    "vocode_flow_save": (_STATUS, [_HANDLE, ctypes.c_char_p, _ERROR]),
+    "vocode_flow_free": (None, [_HANDLE]),
+    "vocode_flow_describe": (None, [_HANDLE, ctypes.POINTER(FlowInfo)]),
+    "vocode_flow_sample": (_STATUS, [_HANDLE, _FLOATS, _SIZE, ctypes.c_uint64, ctypes.c_int, _FLOATS, _ERROR]),
+    "vocode_flow_score": (_STATUS, [*_ROWS, _DOUBLES, _ERROR]),
+    "vocode_flow_encode": (_STATUS, [*_ROWS, _FLOATS, _ERROR]),
+    "vocode_flow_decode": (_STATUS, [*_ROWS, _FLOATS, _ERROR]),
 }
 
 

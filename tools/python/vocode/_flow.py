@@ -1,0 +1,242 @@
+"""Densities of vectors: flows fitted to rows of numbers."""
+
+import ctypes
+import os
+from typing import Any, Callable, NamedTuple, Optional, Union
+
+import numpy as np
+
+from . import _arrays
+from ._errors import Status, VocodeError
+from ._library import FlowInfo as _InfoStruct
+from ._library import FlowOptions, Handle, Watch, call, library
+from ._options import threads_in
+
+_MOST = 2**63 - 1
+
+
+class FlowInfo(NamedTuple):
+    """What a flow is."""
+
+    spec: str  #: the line that it was made of
+    base: str  #: distribution of the latent's numbers: "gaussian" or "logistic"
+    channels: int  #: columns of the data and of the latent
+    context: int  #: columns of what rows are conditioned on, 0: none
+    parameters: int  #: trained numbers
+    rows: int  #: that it was fitted to; 0 where it was not
+    epochs: int  #: passes of the fit
+    valid_nll: float  #: nats a row held out, at the best pass; NaN where it was not fitted
+
+
+class FitProgress(NamedTuple):
+    """What a fit says after a pass over the rows."""
+
+    epoch: int  #: the pass that ended, from 1
+    epochs: int  #: the most there will be
+    skipped: int  #: steps so far whose loss or gradient was not finite
+    train_nll: float  #: nats a row, mean while training
+    valid_nll: float  #: nats a row held out
+    rate: float  #: learning rate of the pass
+    best: bool  #: valid_nll is the lowest so far
+
+
+class _Watcher:
+    """Between a Python function and the library's callback. An exception cannot pass through C: it cancels the fit, and
+    is raised again behind the call. Control-C arrives here."""
+
+    def __init__(self, watch: Optional[Callable[[FitProgress], Any]]) -> None:
+        self.watch = watch
+        self.raised: Optional[BaseException] = None
+
+    def __call__(self, _: Any, now: Any) -> int:
+        try:
+            if self.watch is None:
+                return 0
+            values = {name: getattr(now.contents, name) for name in FitProgress._fields}
+            values["best"] = bool(values["best"])
+            return 1 if self.watch(FitProgress(**values)) else 0
+        except BaseException as raised:  # pylint: disable=broad-except
+            self.raised = raised
+            return -1
+
+
+def _options(seed: int, base: str, threads: int = 0, watcher: Optional[_Watcher] = None, **numbers: Any) -> FlowOptions:
+    if not isinstance(base, str):
+        raise VocodeError(Status.ARGUMENT, f"expected the name of a base, found {base!r}")
+    options = FlowOptions(
+        size=ctypes.sizeof(FlowOptions),
+        base=base.encode(),
+        seed=_arrays.whole(seed, "a seed", 0, 2**64 - 1),
+        threads=threads_in(threads),
+    )
+    if watcher is not None:
+        options.watch = Watch(watcher)
+    for name, value in numbers.items():
+        setattr(options, name, value)
+    return options
+
+
+def _positive(value: Optional[float], what: str) -> float:
+    """None is the library's default, which it knows as zero."""
+    if value is None:
+        return 0.0
+    if not float(value) > 0:
+        raise VocodeError(Status.ARGUMENT, f"expected {what} above zero, found {value!r}")
+    return float(value)
+
+
+def _count(value: Optional[int], what: str) -> int:
+    return 0 if value is None else _arrays.whole(value, what, 1, _MOST)
+
+
+def _floats(rows: Optional[np.ndarray]) -> Any:
+    return None if rows is None else _arrays.floats(rows)
+
+
+class Flow:
+    """A density of vectors, made by :meth:`fit`, or read from a file that :meth:`save` or ``vocode flow fit`` wrote.
+    Immutable: any number of threads may use it at once.
+
+    Rows are [n, channels]; [n] is taken as n rows of one number. context is [n, info.context], wherever the flow was
+    fitted with one.
+    """
+
+    def __init__(self, path: Union[str, "os.PathLike[str]"]) -> None:
+        self._take(Handle.opened("vocode_flow_free", "vocode_flow_open", os.fsencode(path)))
+
+    def _take(self, handle: Handle) -> None:
+        self._handle = handle
+        info = _InfoStruct()
+        library().vocode_flow_describe(handle.value, ctypes.byref(info))
+        values = {name: getattr(info, name) for name, *_ in _InfoStruct._fields_}
+        values.update(spec=info.spec.decode(), base=info.base.decode())
+        #: what the flow is
+        self.info = FlowInfo(**values)
+
+    @classmethod
+    def _made(cls, name: str, *arguments: Any) -> "Flow":
+        flow = cls.__new__(cls)
+        flow._take(Handle.opened("vocode_flow_free", name, *arguments))
+        return flow
+
+    @classmethod
+    def create(cls, spec: str, channels: int, context: int = 0, *, base: str = "gaussian", seed: int = 0) -> "Flow":
+        """A fresh flow, its weights drawn from the seed. spec: from data to latent, such as "maf:layers=5,hidden=128"
+        (``vocode flow list`` prints what may be named)."""
+        sizes = _arrays.whole(channels, "channels", 0, _MOST), _arrays.whole(context, "context", 0, _MOST)
+        return cls._made("vocode_flow_create", spec.encode(), *sizes, ctypes.byref(_options(seed, base)))
+
+    @classmethod
+    def fit(
+        cls,
+        x: Any,
+        spec: str,
+        context: Any = None,
+        *,
+        base: str = "gaussian",
+        seed: int = 0,
+        valid: Optional[float] = None,
+        batch: Optional[int] = None,
+        epochs: Optional[int] = None,
+        patience: Optional[int] = None,
+        rate: Optional[float] = None,
+        decay: Optional[float] = None,
+        clip: Optional[float] = None,
+        threads: int = 0,
+        watch: Optional[Callable[[FitProgress], Any]] = None,
+    ) -> "Flow":
+        """The flow that makes the rows x [n, channels] likely, given context [n, c] or nothing, by maximum likelihood.
+
+        spec: as for :meth:`create`. base: "gaussian" or "logistic". seed: of the first weights, of which rows are held
+        out and of the order of the others; the fit is the same at any number of threads. valid: the share of rows held
+        out (0.1). batch: rows of a step (256). epochs: passes at most (as many as make 12000 steps, 50 to 1000).
+        patience: passes without improvement after which it ends (a quarter of them). rate, decay, clip: of AdamW (0.002,
+        1e-6, 10). watch: called after every pass with a :class:`FitProgress`; a true result ends the fit with what was
+        best so far.
+
+        VocodeError: VALUE for NaN or infinity, fewer than two rows, a constant column or a spec that cannot be built,
+        SHAPE, ARGUMENT.
+        """
+        rows = _arrays.rows_in(x, "x")
+        given = None if context is None else _arrays.rows_in(context, "context", len(rows))
+        watcher = _Watcher(watch)
+        options = _options(
+            seed,
+            base,
+            threads,
+            watcher,
+            valid=_positive(valid, "valid"),
+            batch=_count(batch, "batch"),
+            epochs=_count(epochs, "epochs"),
+            patience=_count(patience, "patience"),
+            rate=_positive(rate, "rate"),
+            decay=0.0 if decay is None else float(decay) or -1.0,
+            clip=_positive(clip, "clip"),
+        )
+        try:
+            return cls._made(
+                "vocode_flow_fit",
+                spec.encode(),
+                _arrays.floats(rows),
+                *rows.shape,
+                _floats(given),
+                0 if given is None else given.shape[1],
+                ctypes.byref(options),
+            )
+        except VocodeError as error:
+            if error.code == Status.CANCELLED and watcher.raised is not None:
+                raise watcher.raised from None
+            raise
+
+    def __repr__(self) -> str:
+        return f"<vocode.Flow {self.info.spec!r}: {self.info.channels} channels, {self.info.parameters} parameters>"
+
+    def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
+        """Writes a model file, whole or not at all."""
+        call("vocode_flow_save", self._handle.value, os.fsencode(path))
+
+    def _context(self, context: Any, rows: int) -> Optional[np.ndarray]:
+        if context is None:
+            return None
+        return _arrays.rows_in(context, "context", rows, self.info.context)
+
+    def sample(self, n: int, context: Any = None, *, seed: int = 0, threads: int = 0) -> np.ndarray:
+        """n rows, float32 [n, channels]. Row i is a function of the seed, of i and of its context."""
+        count = _arrays.whole(n, "a number of rows", 1, 2**48)
+        given = self._context(context, count)
+        x = np.empty((count, self.info.channels), dtype=np.float32)
+        start = _arrays.whole(seed, "a seed", 0, 2**64 - 1)
+        used = threads_in(threads)
+        call("vocode_flow_sample", self._handle.value, _floats(given), count, start, used, _arrays.floats(x))
+        return x
+
+    def score(self, x: Any, context: Any = None, *, threads: int = 0) -> np.ndarray:
+        """Log densities, float64 [n] in nats, of rows x [n, channels]."""
+        rows = _arrays.rows_in(x, "x", None, self.info.channels)
+        density = np.empty(len(rows), dtype=np.float64)
+        call(
+            "vocode_flow_score",
+            self._handle.value,
+            _arrays.floats(rows),
+            _floats(self._context(context, len(rows))),
+            len(rows),
+            threads_in(threads),
+            density.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
+        )
+        return density
+
+    def _carry(self, name: str, what: str, value: Any, context: Any, threads: int) -> np.ndarray:
+        rows = _arrays.rows_in(value, what, None, self.info.channels)
+        given = self._context(context, len(rows))
+        out = np.empty_like(rows)
+        used = threads_in(threads)
+        call(name, self._handle.value, _arrays.floats(rows), _floats(given), len(rows), used, _arrays.floats(out))
+        return out
+
+    def encode(self, x: Any, context: Any = None, *, threads: int = 0) -> np.ndarray:
+        """Rows x [n, channels] -> latent, float32 [n, channels]."""
+        return self._carry("vocode_flow_encode", "x", x, context, threads)
+
+    def decode(self, z: Any, context: Any = None, *, threads: int = 0) -> np.ndarray:
+        """The inverse of encode: latent z [n, channels] -> rows."""
+        return self._carry("vocode_flow_decode", "z", z, context, threads)

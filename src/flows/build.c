@@ -35,7 +35,8 @@ network_input flow_network_input(const flow *self, const flow_run *run, const re
                            .frames = run->shape.frames,
                            .cond_frames = conditioned ? run->cond_frames : run->shape.frames,
                            .x = x,
-                           .cond = conditioned ? run->cond : NULL};
+                           .cond = conditioned ? run->cond : NULL,
+                           .norm = run->norm};
 }
 
 real *flow_dcond(const flow *self, const flow_run *run) {

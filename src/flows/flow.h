@@ -51,6 +51,7 @@ typedef struct flow_run {
     real *dcond;                   /* backward: accumulates; NULL where not wanted */
     real *grads;                   /* backward: flat array by param.offset, accumulates; NULL where not wanted */
     const flow_observer *observer; /* forward; may be NULL */
+    const struct norm_batch *norm; /* of training (nn/batch_norm.h); NULL: batch norm has its running statistics */
     vocode_error *error;
 } flow_run;
 

@@ -18,9 +18,10 @@ typedef struct network network;
 
 typedef struct network_input {
     size_t batch, frames, cond_frames;
-    const real *x;    /* [batch, frames, inputs] */
-    const real *cond; /* [batch, cond_frames, conditioning] */
-    const real *t;    /* [batch] in [0, 1], where the network knows a time */
+    const real *x;                 /* [batch, frames, inputs] */
+    const real *cond;              /* [batch, cond_frames, conditioning] */
+    const real *t;                 /* [batch] in [0, 1], where the network knows a time */
+    const struct norm_batch *norm; /* of training (nn/batch_norm.h); NULL: batch norm has its running statistics */
 } network_input;
 
 typedef struct network_class {

@@ -18,8 +18,7 @@ vocode_status wn_build(const wn_options *options, param_set *set, const char *pr
                        vocode_error *error);
 
 /* SqueezeWave's WN (Zhai et al. 2020, section 3): batch norm, depthwise and pointwise convolution, gate, residual 1x1,
- * no skip. Batch norm uses its running statistics; folding it into the zero-padded convolution would be wrong at the
- * edges. */
+ * no skip. Folding batch norm into the zero-padded convolution would be wrong at the edges. */
 typedef struct squeeze_wn_options {
     size_t inputs, outputs, conditioning;
     size_t layers, channels, kernel;

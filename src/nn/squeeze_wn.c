@@ -3,7 +3,7 @@
  * layers, time-major rows, zeros outside the signal:
  *
  *     h_0 = start(x)                                                                1x1, [inputs] -> [C]
- *     n_i = batch norm(h_i)             (in_layers.i.0; running statistics)         [C]
+ *     n_i = batch norm(h_i)             (in_layers.i.0; nn/batch_norm.h)            [C]
  *     d_i = depthwise(n_i)              (in_layers.i.1)                             [C]
  *     a_i = pointwise(d_i)              (in_layers.i.2)                             [C] -> [2C]
  *           + cond_layer(cond)[2C i .. 2C (i + 1)], each column for frames / cond_frames frames
@@ -11,7 +11,8 @@
  *     y = end(h_L)                                                                  1x1, [C] -> [outputs]
  *
  * Batch norm stays a step of its own: folded into the zero-padded convolution its shift would be missing at the edges.
- * Without batch norm n_i = h_i, and the convolutions are in_layers.i.0 and .1. On the tape: every h_i and a_i. */
+ * Without batch norm n_i = h_i, and the convolutions are in_layers.i.0 and .1. On the tape: every h_i and a_i,
+ * and what the norms made of their batches. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,22 +21,24 @@
 #include "nn/squeeze_wn.h"
 
 typedef struct squeeze_tape {
-    real *h; /* [layers + 1, rows, C] */
-    real *a; /* [layers, rows, 2 C] */
+    real *h;    /* [layers + 1, rows, C] */
+    real *a;    /* [layers, rows, 2 C] */
+    real *fold; /* [layers, BATCH_NORM_FOLD, C] */
 } squeeze_tape;
 
 static squeeze_tape take_tape(const squeeze_wn *self, arena *tape, size_t rows) {
     squeeze_tape kept;
     kept.h = arena_reals(tape, (self->layers + 1) * rows * self->channels);
     kept.a = arena_reals(tape, self->layers * rows * 2 * self->channels);
+    kept.fold = arena_reals(tape, self->normed ? self->layers * BATCH_NORM_FOLD * self->channels : 0);
     return kept;
 }
 
 /* normal [rows, C] = n_i, deep [rows, C] = d_i; gives the array that holds n_i, which is h without batch norm. */
 static const real *convolve_channels(const squeeze_wn *self, compute *run, const network_input *in, size_t i,
-                                     const real *h, real *normal, real *deep) {
+                                     const real *fold, const real *h, real *normal, real *deep) {
     const separable_layer *layer = &self->layer[i];
-    if (self->normed) batch_norm_forward(&layer->norm, run, in->batch * in->frames, h, normal);
+    if (self->normed) batch_norm_apply(&layer->norm, run, in->batch * in->frames, fold, h, normal);
     const real *from = self->normed ? normal : h;
     depthwise_forward(&layer->depth, run, in->batch, in->frames, from, deep);
     return from;
@@ -56,12 +59,15 @@ static void forward(const network *net, compute *run, const network_input *in, r
     real *normal = arena_reals(&run->scratch, rows * c), *deep = arena_reals(&run->scratch, rows * c);
     real *own_h = tape ? NULL : arena_reals(&run->scratch, rows * c);
     real *own_a = tape ? NULL : arena_reals(&run->scratch, rows * 2 * c);
+    real *own_fold = arena_reals(&run->scratch, BATCH_NORM_FOLD * c);
     squeeze_tape kept = tape ? take_tape(self, tape, rows) : (squeeze_tape){0};
     real *h = tape ? kept.h : own_h;
     conv1d_forward(&self->start, run, in->batch, in->frames, in->x, h, 0);
     for (size_t i = 0; i < self->layers; i++) {
         real *a = tape ? part_of(kept.a, i * rows * 2 * c) : own_a, *gated = deep; /* d_i has served by then */
-        convolve_channels(self, run, in, i, h, normal, deep);
+        real *fold = tape ? part_of(kept.fold, i * BATCH_NORM_FOLD * c) : own_fold;
+        if (self->normed) batch_norm_fold(&self->layer[i].norm, run, in->norm, rows, h, fold);
+        convolve_channels(self, run, in, i, fold, h, normal, deep);
         gated_input(self, run, in, i, deep, a);
         run_gate(run, rows, c, a, gated);
         if (tape) {
@@ -81,6 +87,7 @@ static void backward_layer(const squeeze_wn *self, compute *run, const network_i
     const separable_layer *layer = &self->layer[i];
     size_t mark = run->scratch.used, rows = in->batch * in->frames, c = self->channels;
     const real *h = part_of(kept->h, i * rows * c), *a = part_of(kept->a, i * rows * 2 * c);
+    const real *fold = part_of(kept->fold, i * BATCH_NORM_FOLD * c);
     const conv1d_call dense = {.batch = in->batch, .frames = in->frames};
     real *normal = arena_reals(&run->scratch, rows * c), *deep = arena_reals(&run->scratch, rows * c);
     real *dinner = arena_reals(&run->scratch, rows * c), *da = arena_reals(&run->scratch, rows * 2 * c);
@@ -89,13 +96,13 @@ static void backward_layer(const squeeze_wn *self, compute *run, const network_i
     conv1d_run_backward(&layer->res, run, &dense, gated, dh, dinner, grads);
     run_gate_backward(run, rows, c, a, dinner, da);
     if (self->base.conditioning) condition_backward(&self->cond, run, in, 2 * c * i, 2 * c, da, dcond, grads);
-    const real *source = convolve_channels(self, run, in, i, h, normal, deep);
+    const real *source = convolve_channels(self, run, in, i, fold, h, normal, deep);
     conv1d_run_backward(&layer->point, run, &dense, deep, da, dinner, grads);
     if (self->normed) {
         real *dnormal = deep;
         run_zero(run, rows * c, dnormal);
         depthwise_backward(&layer->depth, run, in->batch, in->frames, source, dinner, dnormal, grads);
-        batch_norm_backward(&layer->norm, run, rows, h, dnormal, grads);
+        batch_norm_backward(&layer->norm, run, in->norm, rows, fold, h, dnormal, grads);
         run_add(run, rows * c, dnormal, dh);
     } else {
         depthwise_backward(&layer->depth, run, in->batch, in->frames, source, dinner, dh, grads);

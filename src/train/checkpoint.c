@@ -60,9 +60,9 @@ static real *array_of(const optimizer *arrays, int kind) {
     return all[kind];
 }
 
-/* A buffer has one value; the rest have no moments of it. */
+/* A buffer has no moments. */
 static bool has_kind(const param *p, int kind) {
-    return kind == 0 || p->kind == PARAM_TRAINED;
+    return kind < 2 || p->kind == PARAM_TRAINED;
 }
 
 /* names [count * KINDS] and tensors of the same size; gives how many there are. */
@@ -153,6 +153,7 @@ static vocode_status copy_tensor(const st_file *file, const param *p, int kind, 
     char name[NAME_SIZE];
     snprintf(name, sizeof name, "%s%s", prefixes[kind], p->name);
     const st_tensor *tensor = st_find(file, name);
+    if (!tensor && p->kind == PARAM_BUFFER) tensor = st_find(file, p->name); /* older files hold one value of it */
     if (!tensor) return failed(error, VOCODE_FORMAT, "%s: tensor %s is missing", path, name);
     if (tensor->count != p->count)
         return failed(error, VOCODE_SHAPE, "%s: tensor %s: expected %zu numbers, found %zu", path, name, p->count,
@@ -176,7 +177,6 @@ static vocode_status load(const st_file *file, const char *path, optimizer *arra
         const param *p = arrays->set->items[i];
         for (int kind = 0; kind < KINDS; kind++)
             if (has_kind(p, kind)) TRY(copy_tensor(file, p, kind, array_of(arrays, kind) + p->offset, path, error));
-        if (p->kind == PARAM_BUFFER) TRY(copy_tensor(file, p, 0, arrays->weights + p->offset, path, error));
     }
     return VOCODE_OK;
 }

@@ -1,7 +1,7 @@
 /* Checkpoints: ordinary model files (docs/MODELS.md) whose tensors are the averaged weights, so that every command
  * opens them, with what training needs to go on beside them:
  *
- *     tensors   NAME                     averaged weights; buffers
+ *     tensors   NAME                     averaged weights and running statistics
  *               train.weight.NAME        the weights that are being trained
  *               train.moment1.NAME       AdamW's moments
  *               train.moment2.NAME

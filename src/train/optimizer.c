@@ -103,6 +103,16 @@ typedef struct update {
     double rate, correction;
 } update;
 
+/* Buffers. */
+static void follow(const update *u, size_t count, real *w, real *g, real *average) {
+    const real keep = (real)u->step->keep, gain = (real)u->step->gain, ema = u->ema;
+    for (size_t k = 0; k < count; k++) {
+        w[k] = keep * w[k] + gain * g[k];
+        average[k] = w[k] + ema * (average[k] - w[k]);
+        g[k] = 0;
+    }
+}
+
 static void update_chunk(void *context, size_t i) {
     const update *u = context;
     const optimizer *state = u->state;
@@ -112,7 +122,7 @@ static void update_chunk(void *context, size_t i) {
     real *restrict m = state->first + offset, *restrict v = state->second + offset;
     real *restrict average = state->average + offset;
     if (chunk->buffer) {
-        memcpy(average, w, count * sizeof *w);
+        follow(u, count, w, g, average);
         return;
     }
     const real scale = u->scale, beta1 = u->beta1, beta2 = u->beta2, rest1 = u->rest1, rest2 = u->rest2;

@@ -10,7 +10,9 @@
  *     average <- w + ema (average - w)
  *
  * Decay is of matrices alone: parameters with two axes or more that are longer than 1, but for those that have to stay
- * invertible. Buffers are copied to the average. Bits do not depend on the number of threads. */
+ * invertible. Buffers are no weights: w <- keep w + gain gradient, where the gradient is what batches made of them
+ * (nn/batch_norm.h); they are averaged as weights are, so that running statistics are of the averaged weights' time.
+ * Bits do not depend on the number of threads. */
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
 
@@ -44,6 +46,7 @@ double optimizer_norm(optimizer *state, int threads);
 typedef struct optimizer_step {
     double rate, scale;
     double beta1, beta2, epsilon, decay, ema;
+    double keep, gain; /* of buffers */
 } optimizer_step;
 
 /* One step with the gradients as they are, which become zero. */

@@ -19,6 +19,7 @@
 
 static const char *const schedules[] = {"constant", "cosine", "step", NULL};
 static const char *const memories[] = {"taped", "constant", NULL};
+static const char *const norms[] = {"batch", "running", NULL};
 
 static const config_key own_keys[] = {
     WHOLE(steps, 100000, 1, NO_END, "steps of the whole run"),
@@ -42,6 +43,9 @@ static const config_key own_keys[] = {
     NUMBER(ema, 0.999, 0, 0.9999999, "decay of the averaged weights, which are the model that is kept; 0: no average"),
     NUMBER(sigma, 0, 0, 10, "standard deviation of the latent; 0: the model's train_sigma"),
     CHOICE(memory, memories, "taped: activations are kept; constant: they are rebuilt by inverting, flow by flow"),
+    CHOICE(norm_statistics, norms,
+           "what batch norm normalises by: batch: each batch's own statistics, which the running ones follow; running: "
+           "the running ones, which stay"),
     WHOLE(validate_every, 1000, 0, NO_END, "steps between validations; 0: none"),
     WHOLE(validate_batches, 8, 1, 65536, "batches of held-out segments that a validation takes"),
     WHOLE(checkpoint_every, 1000, 1, NO_END, "steps between checkpoints"),

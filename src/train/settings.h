@@ -8,6 +8,9 @@
 
 typedef enum train_schedule { TRAIN_CONSTANT, TRAIN_COSINE, TRAIN_STEPWISE } train_schedule;
 
+/* What batch norm normalises by. */
+typedef enum train_norms { TRAIN_NORMS_BATCH, TRAIN_NORMS_RUNNING } train_norms;
+
 typedef struct train_settings {
     size_t steps, batch, segment, accumulate, seed, threads;
     double learning_rate, final_rate, decay_factor;
@@ -15,7 +18,8 @@ typedef struct train_settings {
     int schedule; /* train_schedule */
     double beta1, beta2, epsilon, weight_decay, clip, ema;
     double sigma;
-    int memory; /* block_memory */
+    int memory;          /* block_memory */
+    int norm_statistics; /* train_norms */
     size_t checkpoint_every, keep, validate_every, validate_batches, log_every, most_skipped;
 } train_settings;
 

@@ -30,6 +30,7 @@ static vocode_status fill(trainer *self, const train_config *config, vocode_erro
     TRY(check_segment(model, config, error));
     self->shape = (block_shape){settings->batch, settings->segment / model->hop, settings->segment / model->group};
     TRY(optimizer_new(&self->model->params, config->groups, config->group_count, &self->arrays, error));
+    if (settings->norm_statistics == TRAIN_NORMS_BATCH) self->norm.recent = self->arrays.grads;
     self->kept = aligned_new(invertible_count(&model->params) + 1, sizeof(real));
     if (!self->kept) return failed(error, VOCODE_MEMORY, "cannot allocate a copy of the invertible matrices");
     return block_trainer_new(model, self->shape, self->threads, (block_memory)settings->memory, &self->blocks, error);
@@ -45,6 +46,7 @@ vocode_status trainer_new(vocode_model *model, const train_config *config, train
     *self = (trainer){.model = model,
                       .settings = &config->settings,
                       .threads = block_threads((int)config->settings.threads),
+                      .norm = {.parts = 1},
                       .state = {.best = INFINITY, .last_validation = NAN}};
     vocode_status status = fill(self, config, error);
     if (status == VOCODE_OK)
@@ -71,6 +73,7 @@ static block_objective objective_of(const trainer *self, uint64_t step) {
 
 vocode_status trainer_gradient(trainer *self, const train_batch *batch, double *loss, vocode_error *error) {
     block_objective objective = objective_of(self, self->state.batches++);
+    objective.norm = self->norm.recent ? &self->norm : NULL;
     return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, self->arrays.grads, error);
 }
 
@@ -115,6 +118,22 @@ static vocode_status skip(trainer *self, vocode_error *error) {
         (unsigned long long)state->step, (unsigned long long)state->skipped_in_row);
 }
 
+static optimizer_step describe_update(const trainer *self, const train_outcome *outcome, double share) {
+    const train_settings *settings = self->settings;
+    bool long_one = settings->clip > 0 && outcome->norm > settings->clip;
+    return (optimizer_step){
+        .rate = outcome->rate,
+        .scale = share * (long_one ? settings->clip / outcome->norm : 1),
+        .beta1 = settings->beta1,
+        .beta2 = settings->beta2,
+        .epsilon = settings->epsilon,
+        .decay = settings->weight_decay,
+        .ema = average_decay(settings, self->arrays.updates),
+        .keep = self->norm.recent ? pow(1 - BATCH_NORM_MOMENTUM, (double)settings->accumulate) : 1,
+        .gain = self->norm.recent ? 1 : 0,
+    };
+}
+
 vocode_status trainer_update(trainer *self, double loss, train_outcome *outcome, vocode_error *error) {
     const train_settings *settings = self->settings;
     double share = 1 / (double)settings->accumulate;
@@ -125,17 +144,9 @@ vocode_status trainer_update(trainer *self, double loss, train_outcome *outcome,
     self->state.step++;
     if (outcome->skipped) return skip(self, error);
     self->state.skipped_in_row = 0;
-    bool long_one = settings->clip > 0 && outcome->norm > settings->clip;
+    optimizer_step update = describe_update(self, outcome, share);
     keep_matrices(self, false);
-    optimizer_update(&self->arrays,
-                     &(optimizer_step){.rate = outcome->rate,
-                                       .scale = share * (long_one ? settings->clip / outcome->norm : 1),
-                                       .beta1 = settings->beta1,
-                                       .beta2 = settings->beta2,
-                                       .epsilon = settings->epsilon,
-                                       .decay = settings->weight_decay,
-                                       .ema = average_decay(settings, self->arrays.updates)},
-                     self->threads);
+    optimizer_update(&self->arrays, &update, self->threads);
     return prepare_guarded(self, outcome, error);
 }
 

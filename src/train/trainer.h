@@ -2,6 +2,7 @@
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
+#include "nn/batch_norm.h"
 #include "train/checkpoint.h"
 #include "vocoder/blocks.h"
 
@@ -13,7 +14,8 @@ typedef struct trainer {
     block_trainer *blocks;
     optimizer arrays;
     train_state state;
-    real *kept; /* the invertible matrices as they were before an update, one after the other */
+    norm_batch norm; /* how batch norm sees a batch; recent is NULL where it has running statistics alone */
+    real *kept;      /* the invertible matrices as they were before an update, one after the other */
 } trainer;
 
 typedef struct train_batch {

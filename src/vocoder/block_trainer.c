@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/batch_norm.h"
 #include "vocoder/blocks.h"
 
 struct block_trainer {
@@ -31,20 +32,29 @@ static double seed_gradients(const likelihood_arrays *arrays, size_t count, size
     return (square / (2 * sigma * sigma) - logdet) / numbers;
 }
 
+static vocode_status rebuild(const vocode_model *model, const block_task *task, const flow_run *forward,
+                             const likelihood_arrays *arrays) {
+    size_t mark = task->work->scratch.used;
+    real *x = arena_reals(&task->work->scratch, flow_shape_count(forward->shape));
+    flow_run run = *forward;
+    norm_batch again = {.parts = 1};
+    if (forward->norm) {
+        again = *forward->norm;
+        again.recent = NULL; /* it has been seen */
+        run.norm = &again;
+    }
+    TRY(flow_backward_rebuild(model->chain, &run, arrays->z, x, arrays->dz, arrays->dlogdet, arrays->dx, task->tape));
+    arena_release(&task->work->scratch, mark);
+    return VOCODE_OK;
+}
+
 static vocode_status likelihood_backward(const vocode_model *model, const block_task *task, flow_run *run,
                                          const likelihood_arrays *arrays) {
-    size_t mark = task->work->scratch.used, count = flow_shape_count(run->shape);
     run->grads = task->grads;
     run->dcond = task->dcond;
     task->tape->used = 0;
-    if (task->objective->memory == BLOCKS_TAPED)
-        return flow_backward(model->chain, run, task->x, arrays->z, arrays->dz, arrays->dlogdet, arrays->dx,
-                             task->tape);
-    real *rebuilt = arena_reals(&task->work->scratch, count);
-    TRY(flow_backward_rebuild(model->chain, run, arrays->z, rebuilt, arrays->dz, arrays->dlogdet, arrays->dx,
-                              task->tape));
-    arena_release(&task->work->scratch, mark);
-    return VOCODE_OK;
+    if (task->objective->memory == BLOCKS_REBUILT) return rebuild(model, task, run, arrays);
+    return flow_backward(model->chain, run, task->x, arrays->z, arrays->dz, arrays->dlogdet, arrays->dx, task->tape);
 }
 
 /* sum(z^2) / (2 sigma^2) - sum(logdet) over count(z), through the chain. */
@@ -54,6 +64,7 @@ static vocode_status likelihood(const vocode_model *model, const block_task *tas
     bool dry = measuring(task->work), wanted = dry || task->grads;
     flow_run run = blocks_describe(model, task->shape, task->work, task->error);
     run.cond = task->cond;
+    run.norm = wanted ? task->objective->norm : NULL;
     size_t count = flow_shape_count(run.shape);
     likelihood_arrays arrays = {.z = arena_reals(scratch, count)};
     arrays.logdet = arena_take(scratch, batch, sizeof(double));

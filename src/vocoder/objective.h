@@ -20,6 +20,9 @@ typedef struct block_objective {
     double sigma; /* standard deviation of the latent's Gaussian */
     block_memory memory;
     uint64_t seed, step; /* what an objective draws at random is a function of these and of its place in the batch */
+    /* How batch norm sees the batch (nn/batch_norm.h): every batch of training goes through its recent once, in either
+     * memory. NULL: by its running statistics. Only where gradients are wanted. */
+    const struct norm_batch *norm;
 } block_objective;
 
 /* One batch of a training step. While measuring (kernels/compute.h), every array is NULL and the arena calls are those

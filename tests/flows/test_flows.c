@@ -203,7 +203,7 @@ static void coupling_is_its_equations(void **state) {
             memcpy(other.storage, b->set.storage, other.total * sizeof(real));
             net->type->prepare(net);
             real y[8], z[6];
-            const network_input in = {1, 2, 2, (const real[]){x[0], x[3]}, cond, NULL};
+            const network_input in = {1, 2, 2, (const real[]){x[0], x[3]}, cond, NULL, NULL};
             net->type->forward(net, &b->work, &in, y, NULL);
             double logdet = 0;
             for (size_t t = 0; t < 2; t++) {

@@ -99,7 +99,7 @@ void subject_prepare(subject *it) {
 }
 
 static network_input input_of(const subject *it) {
-    return (network_input){it->what.batch, it->what.frames, it->what.cond_frames, it->x, it->cond, it->t};
+    return (network_input){it->what.batch, it->what.frames, it->what.cond_frames, it->x, it->cond, it->t, it->norm};
 }
 
 static void forward(const subject *it, compute *run, real *y, arena *tape) {

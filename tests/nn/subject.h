@@ -38,7 +38,8 @@ typedef struct subject {
     time_embedding time;
     size_t x_count, cond_count, y_count;
     real *x, *cond, *dy;
-    const real *t; /* of networks that know a time: one a batch element */
+    const real *t;                 /* of networks that know a time: one a batch element */
+    const struct norm_batch *norm; /* NULL, or a batch of training */
     int threads;
     size_t scratch_used, tape_used; /* bytes that the last run was given */
 } subject;

@@ -97,20 +97,26 @@ static void averages_follow_the_weights(void **unused) {
     (void)unused;
     fixture f;
     make(&f, NULL, 0);
-    double expected = 1, weight = 1;
+    double expected = 1, weight = 1, statistic = 0, average = 0;
     for (int k = 0; k < 4; k++) {
         f.state.grads[f.matrix->offset] = 1;
-        f.buffer->value[0] = k;
+        f.state.grads[f.buffer->offset] = k;
         optimizer_update(
-            &f.state, &(optimizer_step){.rate = 0.1, .scale = 1, .beta1 = 0, .beta2 = 0, .epsilon = 1e-15, .ema = 0.75},
+            &f.state,
+            &(optimizer_step){
+                .rate = 0.1, .scale = 1, .beta1 = 0, .beta2 = 0, .epsilon = 1e-15, .ema = 0.75, .keep = 0.9, .gain = 2},
             1);
         weight -= 0.1; /* without memory every step has the length of the rate */
         expected = 0.75 * expected + 0.25 * weight;
         near(f.matrix->value[0], weight, 1e-12);
         near(f.state.average[f.matrix->offset], expected, 1e-12);
-        near(f.state.average[f.buffer->offset], k, 0);
+        statistic = 0.9 * statistic + 2 * k;
+        average = 0.75 * average + 0.25 * statistic;
+        near(f.buffer->value[0], statistic, 1e-12);
+        near(f.state.average[f.buffer->offset], average, 1e-12);
+        near(f.state.grads[f.buffer->offset], 0, 0);
     }
-    optimizer_update(&f.state, &(optimizer_step){.rate = 0.1, .scale = 1, .epsilon = 1e-8}, 1);
+    optimizer_update(&f.state, &(optimizer_step){.rate = 0.1, .scale = 1, .epsilon = 1e-8, .keep = 1}, 1);
     for (size_t i = 0; i < f.set.total; i++) assert_true(f.state.average[i] == f.state.weights[i]);
     release(&f);
 }

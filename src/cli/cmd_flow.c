@@ -14,6 +14,10 @@ static const option_row options[] = {
      .doc = "fit: the distribution of the latent's numbers (default: gaussian)"},
     {"context", 0, "C.npy", OPTION_TEXT, offsetof(arguments, context),
      .doc = "what each row is conditioned on, [rows, columns]; needed wherever the model was fitted with it"},
+    {"train", 0, "likelihood|matching", OPTION_CHOICE, offsetof(arguments, train),
+     .choices = (const char *const[]){"likelihood", "matching", NULL},
+     .doc =
+         "fit: by maximum likelihood, or a continuous flow by flow matching, which is quicker (default: likelihood)"},
     {"valid", 0, "FRACTION", OPTION_NUMBER, offsetof(arguments, valid), .least = 1e-6, .most = 0.9,
      .doc = "fit: the share of rows that is held out to stop by (default: 0.1)"},
     {"epochs", 0, "N", OPTION_INTEGER, offsetof(arguments, epochs), .least = 1, .most = 1e6,

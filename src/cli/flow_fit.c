@@ -43,12 +43,12 @@ int threads_of(const arguments *given) {
 static bool see(void *context, const fit_progress *now) {
     console *out = context;
     if (out->verbose)
-        console_detail(out, "epoch %zu: %.4f nats a row in training, %.4f held out, rate %.2g%s", now->epoch,
-                       now->train_nll, now->valid_nll, now->rate, now->best ? " (best)" : "");
+        console_detail(out, "epoch %zu: loss %.4f in training, %.4f nats a row held out, rate %.2g%s", now->epoch,
+                       now->train_loss, now->valid_nll, now->rate, now->best ? " (best)" : "");
     else if (out->terminal && !out->quiet) {
         console_clear(out);
-        fprintf(stderr, "epoch %zu of at most %zu: %.4f nats a row in training, %.4f held out", now->epoch, now->epochs,
-                now->train_nll, now->valid_nll);
+        fprintf(stderr, "epoch %zu of at most %zu: loss %.4f in training, %.4f nats a row held out", now->epoch,
+                now->epochs, now->train_loss, now->valid_nll);
         fflush(stderr);
         out->bar_shown = true;
     }
@@ -62,6 +62,7 @@ static fit_options options_of(const arguments *given) {
     if (given->patience.given) options.patience = given->patience.integer;
     if (given->batch.given) options.batch = given->batch.integer;
     if (given->rate.given) options.rate = given->rate.number;
+    if (given->train.given) options.method = (fit_method)given->train.integer;
     options.seed = given->seed.integer;
     options.threads = threads_of(given);
     return options;

@@ -4,13 +4,16 @@
 
 static const double keep_first = 0.9, keep_second = 0.999, epsilon = 1e-8;
 
-bool adam_new(adam *state, const param_set *set, const char *frozen) {
+bool adam_new(adam *state, const param_set *set, const char *frozen, double keep) {
     size_t total = set->total;
     *state = (adam){.total = total,
                     .first = aligned_new(total, sizeof(real)),
                     .second = aligned_new(total, sizeof(real)),
-                    .rate = aligned_new(total, sizeof(real))};
-    if (!state->first || !state->second || !state->rate) return false;
+                    .rate = aligned_new(total, sizeof(real)),
+                    .mean = aligned_new(total, sizeof(real)),
+                    .keep = keep};
+    if (!state->first || !state->second || !state->rate || !state->mean) return false;
+    memcpy(state->mean, set->storage, total * sizeof *state->mean);
     for (size_t i = 0; i < set->count; i++) {
         const param *p = set->items[i];
         bool moves = p->kind == PARAM_TRAINED && !(frozen && strncmp(p->name, frozen, strlen(frozen)) == 0);
@@ -23,7 +26,16 @@ void adam_free(adam *state) {
     aligned_free(state->first);
     aligned_free(state->second);
     aligned_free(state->rate);
+    aligned_free(state->mean);
     *state = (adam){0};
+}
+
+void adam_swap(adam *state, param_set *set) {
+    for (size_t i = 0; i < state->total; i++) {
+        real kept = state->mean[i];
+        state->mean[i] = set->storage[i];
+        set->storage[i] = kept;
+    }
 }
 
 enum { PIECE = 1 << 13 }; /* numbers that one task takes */
@@ -35,7 +47,7 @@ typedef struct job {
     real *grads;
     size_t shards, piece;
     double *squares; /* [pieces] */
-    real scale, rate, shrink, correct;
+    real scale, rate, shrink, correct, keep;
 } job;
 
 /* The shards' sum, in the first one's place, and its square. */
@@ -59,7 +71,7 @@ static void sum_piece(void *context, size_t index) {
 static void step_piece(void *context, size_t index) {
     const job *work = context;
     size_t start = index * work->piece, count = smaller(work->piece, work->state->total - start);
-    real *value = work->set->storage + start, *first = work->state->first + start,
+    real *value = work->set->storage + start, *mean = work->state->mean + start, *first = work->state->first + start,
          *second = work->state->second + start;
     const real *gradient = work->grads + start, *moves = work->state->rate + start;
     const real a = (real)keep_first, b = (real)keep_second, tiny = (real)epsilon;
@@ -69,6 +81,7 @@ static void step_piece(void *context, size_t index) {
         second[i] = b * second[i] + (1 - b) * g * g;
         value[i] -=
             moves[i] * (work->rate * first[i] / (sqrt(second[i] * work->correct) + tiny) + work->shrink * value[i]);
+        mean[i] = moves[i] > 0 ? work->keep * mean[i] + (1 - work->keep) * value[i] : value[i];
     }
 }
 
@@ -87,6 +100,8 @@ bool adam_step(adam *state, param_set *set, const compute *run, real *grads, siz
     work.scale = (real)(norm > clip ? clip / norm : 1);
     work.rate = (real)(rate / (1 - pow(keep_first, (double)state->steps)));
     work.correct = (real)(1 / (1 - pow(keep_second, (double)state->steps)));
+    double young = (1 + (double)state->steps) / (10 + (double)state->steps);
+    work.keep = (real)(young < state->keep ? young : state->keep);
     work.shrink = (real)(rate * decay);
     run_tasks(run, pieces, step_piece, &work);
     return true;

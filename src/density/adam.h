@@ -10,11 +10,17 @@ typedef struct adam {
     size_t total, steps;
     real *first, *second; /* moments [total] */
     real *rate;           /* [total] 1, or 0 where a number stays as it is */
+    real *mean;           /* [total] of the values after the last steps, weights falling geometrically */
+    double keep;          /* their ratio; less at the beginning, so that the start is forgotten */
 } adam;
 
-/* Parameters whose names begin with frozen (NULL: none), and statistics, stay as they are. false: out of memory. */
-bool adam_new(adam *state, const param_set *set, const char *frozen);
+/* keep: of the mean, in [0, 1). Parameters whose names begin with frozen (NULL: none), and statistics, stay as they
+ * are. false: out of memory. */
+bool adam_new(adam *state, const param_set *set, const char *frozen, double keep);
 void adam_free(adam *state);
+
+/* The parameters and their mean change places. */
+void adam_swap(adam *state, param_set *set);
 
 /* One step down grads [shards][total], whose sum counts, at most clip long. false, and nothing happens, where it is not
  * finite. */

@@ -1,10 +1,12 @@
 /* The one table of what a line may name, with what each costs. */
 #include "density/spec.h"
 #include "flows/flows.h"
+#include "flows/ode_solve.h"
 
 typedef struct family_options {
-    size_t layers, hidden, depth, seed, width;
-    int scale, mask, order;
+    size_t layers, hidden, depth, seed, width, waves, steps, most;
+    double rtol, atol;
+    int scale, mask, order, unit, solver, trace;
 } family_options;
 
 static const char *const made_scales[] = {"bounded", "exp", NULL};
@@ -103,6 +105,22 @@ static void expand_iaf(spec_builder *to, const void *options) {
     expand_autoregressive(to, options, "sampling");
 }
 
+#define UNIT_NAME(name, meaning) #name,
+static const char *const units[] = {VELOCITY_UNITS(UNIT_NAME) NULL};
+#undef UNIT_NAME
+static const char *const solvers[] = {[ODE_DOPRI5] = "dopri5", [ODE_RK4] = "rk4", NULL};
+static const char *const traces[] = {[ODE_EXACT] = "exact", [ODE_HUTCHINSON] = "hutchinson", NULL};
+
+static void expand_ode(spec_builder *to, const void *options) {
+    const family_options *o = options;
+    spec_add(
+        to, "ode",
+        "{\"layers\": %zu, \"channels\": %zu, \"unit\": \"%s\", \"waves\": %zu, \"solver\": \"%s\", \"steps\": %zu, "
+        "\"rtol\": %.17g, \"atol\": %.17g, \"most\": %zu, \"trace\": \"%s\", \"seed\": %zu}",
+        o->depth, o->hidden, units[o->unit], o->waves, solvers[o->solver], o->steps, o->rtol, o->atol, o->most,
+        traces[o->trace], o->seed);
+}
+
 #define SIZE(member, fallback, from, to, text)                                                                        \
     {                                                                                                                 \
         .name = #member, .type = CONFIG_INT, .offset = offsetof(family_options, member), .default_value = (fallback), \
@@ -144,6 +162,24 @@ static const config_key maf_spec[] = {
     LAYERS(5), HIDDEN(64), DEPTH(2),
     ORDER,     SEED,       CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
 
+#define TOLERANCE(member, text)                                                                                  \
+    {                                                                                                            \
+        .name = #member, .type = CONFIG_REAL, .offset = offsetof(family_options, member), .default_value = 1e-5, \
+        .least = 1e-14, .most = 1, .doc = (text)                                                                 \
+    }
+static const config_key ode_spec[] = {
+    HIDDEN(64),
+    DEPTH(3),
+    CHOICE(unit, units, "what the units are"),
+    SIZE(waves, 2, 0, 64, "sines and cosines of the time that the network sees besides it, pairs"),
+    CHOICE(solver, solvers, "steps as long as the tolerances allow, or of one length"),
+    SIZE(steps, 16, 1, 100000, "of rk4"),
+    TOLERANCE(rtol, "of dopri5, of a number's size (single precision holds 4e-6)"),
+    TOLERANCE(atol, "of dopri5, besides"),
+    SIZE(most, 200, 1, 100000, "steps of dopri5 after which a row is given up"),
+    CHOICE(trace, traces, "of the divergence: in d directions, or estimated along one"),
+    SIZE(seed, 1, 0, 1e9, "of the estimate's signs")};
+
 #define NETWORKS "a network a layer"
 static const flow_family families[] = {
     {"affine", "scales and shifts every channel", "d", "d", "Dinh, Krueger, Bengio 2015, section 3.3", affine_keys, 2,
@@ -175,6 +211,10 @@ static const flow_family families[] = {
      "Papamakarios, Pavlakou, Murray 2017", maf_spec, COUNT(maf_spec), NULL, expand_maf},
     {"iaf", "the reverse: quick to sample, slow to score", "a network a layer, d steps", NETWORKS, "Kingma et al. 2016",
      maf_spec, COUNT(maf_spec), NULL, expand_iaf},
+    {"ode", "a velocity that a network finds, followed by a solver", "d networks a stage", "a network a stage",
+     "Chen et al. 2018; Grathwohl et al. 2019", ode_spec, COUNT(ode_spec), NULL, expand_ode},
+    {"cnf", "the same as ode", "d networks a stage", "a network a stage", "Chen et al. 2018; Grathwohl et al. 2019",
+     ode_spec, COUNT(ode_spec), NULL, expand_ode},
 };
 
 size_t flow_family_count(void) {

@@ -5,11 +5,19 @@
 
 #include "core/rng.h"
 #include "density/adam.h"
+#include "density/objective.h"
 
-const fit_options fit_defaults = {
-    .valid = 0.1, .batch = 256, .rate = 2e-3, .decay = 1e-6, .clip = 10, .seed = 0, .threads = 1};
+const fit_options fit_defaults = {.method = FIT_LIKELIHOOD,
+                                  .valid = 0.1,
+                                  .batch = 256,
+                                  .rate = 2e-3,
+                                  .decay = 1e-6,
+                                  .clip = 10,
+                                  .keep = 0.998,
+                                  .seed = 0,
+                                  .threads = 1};
 
-enum { FIRST_BATCH = 4096, MOST_BAD_STEPS = 50 };
+enum { FIRST_BATCH = 4096, MOST_BAD_STEPS = 50, WARM_STEPS = 100, JUDGEMENTS = 25 };
 
 typedef struct fit {
     vectors_model *model;
@@ -25,7 +33,8 @@ typedef struct fit {
     vocode_error *errors;            /* [shards] */
     real *best;
     adam state;
-    size_t now; /* rows of the present batch */
+    size_t now;             /* rows of the present batch */
+    size_t step, all_steps; /* batches so far, and in all epochs */
 } fit;
 
 /* Fisher and Yates over order [from, from + count). */
@@ -128,14 +137,30 @@ static vocode_status start(fit *self, vocode_error *error) {
     return status == VOCODE_OK ? flow_prepare(model->chain, error) : status;
 }
 
+/* Loss and gradients of rows of the batch from `first` on. */
+static vocode_status objective(const fit *self, const flow_run *run, size_t first, arena *tape, double *loss) {
+    const vectors_model *model = self->model;
+    size_t at = first * model->channels;
+    objective_room room = {0};
+    if (!measuring(run->work))
+        room =
+            (objective_room){self->z + at, self->dz + at, self->dx + at, self->logdet + first, self->dlogdet + first};
+    double weight = 1 / (double)(self->now ? self->now : 1);
+    const real *x = part_of(self->batch_x, at);
+    if (self->options->method == FIT_MATCHING)
+        return matching_loss(model, run, x, room, self->options->seed, weight, tape, loss);
+    return likelihood_loss(model, run, x, room, weight, tape, loss);
+}
+
 static vocode_status take_memory(fit *self, vocode_error *error) {
     const vectors_model *model = self->model;
     size_t numbers = self->batch * model->channels;
     compute work = {arena_over(NULL, 0), 1};
+    arena tape = arena_over(NULL, 0);
     flow_run run = run_of(self, &work, VECTORS_SHARD, NULL, error);
-    TRY(flow_measure(model->chain, &run, FLOW_TRAIN, &self->scratch_size, &self->tape_size));
-    self->tape_size += ARENA_ALIGNMENT - self->tape_size % ARENA_ALIGNMENT;
-    self->scratch_size += ARENA_ALIGNMENT - self->scratch_size % ARENA_ALIGNMENT;
+    TRY(objective(self, &run, 0, &tape, NULL));
+    self->tape_size = tape.peak + ARENA_ALIGNMENT - tape.peak % ARENA_ALIGNMENT;
+    self->scratch_size = work.scratch.peak + ARENA_ALIGNMENT - work.scratch.peak % ARENA_ALIGNMENT;
     self->scratch = aligned_new(self->shards, self->scratch_size);
     self->tape = aligned_new(self->shards, self->tape_size);
     self->batch_x = aligned_new(numbers, sizeof(real));
@@ -151,7 +176,7 @@ static vocode_status take_memory(fit *self, vocode_error *error) {
     self->errors = calloc(self->shards, sizeof *self->errors);
     bool good = self->scratch && self->tape && self->batch_x && self->batch_context && self->z && self->dz &&
                 self->dx && self->grads && self->best && self->logdet && self->dlogdet && self->loss && self->errors;
-    if (good && adam_new(&self->state, &model->set, "standard.")) return VOCODE_OK;
+    if (good && adam_new(&self->state, &model->set, "standard.", self->options->keep)) return VOCODE_OK;
     return failed(error, VOCODE_MEMORY, "out of memory to fit %zu parameters", model->set.total);
 }
 
@@ -167,35 +192,30 @@ static void free_memory(fit *self) {
 static void run_shard(void *context, size_t index) {
     fit *self = context;
     const vectors_model *model = self->model;
-    size_t channels = model->channels, first = index * VECTORS_SHARD, total = model->set.total;
+    size_t first = index * VECTORS_SHARD, total = model->set.total;
     real *grads = self->grads + index * total;
     memset(grads, 0, total * sizeof *grads);
     self->loss[index] = 0;
     self->errors[index].code = VOCODE_OK;
     if (first >= self->now) return;
-    size_t rows = smaller(VECTORS_SHARD, self->now - first), start = first * channels;
+    size_t rows = smaller(VECTORS_SHARD, self->now - first);
     compute work = {arena_over(self->scratch + index * self->scratch_size, self->scratch_size), 1};
     arena tape = arena_over(self->tape + index * self->tape_size, self->tape_size);
     flow_run run = run_of(self, &work, rows, self->batch_context + first * model->context, &self->errors[index]);
-    const real *x = self->batch_x + start;
-    real *z = self->z + start;
-    double *logdet = self->logdet + first, *dlogdet = self->dlogdet + first, weight = 1 / (double)self->now;
-    for (size_t i = 0; i < rows; i++) {
-        logdet[i] = 0;
-        dlogdet[i] = -weight;
-    }
     run.grads = grads;
-    vocode_status status = flow_forward(model->chain, &run, x, z, logdet, &tape);
-    base_slope(model->base, z, rows * channels, -weight, self->dz + start);
-    self->loss[index] = -base_log_density(model->base, z, rows * channels);
-    for (size_t i = 0; i < rows; i++) self->loss[index] -= logdet[i];
-    tape.used = 0;
-    if (status == VOCODE_OK)
-        status = flow_backward(model->chain, &run, x, z, self->dz + start, dlogdet, self->dx + start, &tape);
-    self->errors[index].code = status;
+    run.draw = self->step;
+    run.first = first;
+    self->errors[index].code = objective(self, &run, first, &tape, &self->loss[index]);
 }
 
-static vocode_status train_epoch(fit *self, size_t epoch, double rate, fit_progress *now, vocode_error *error) {
+/* Rises for WARM_STEPS, then falls along half a cosine. */
+static double rate_of(const fit *self) {
+    static const double half_turn = 3.14159265358979323846;
+    double rate = self->options->rate * (1 + cos(half_turn * (double)self->step / (double)self->all_steps)) / 2;
+    return self->step < WARM_STEPS ? rate * (double)(self->step + 1) / WARM_STEPS : rate;
+}
+
+static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, vocode_error *error) {
     const fit_options *options = self->options;
     compute team = {arena_over(NULL, 0), options->threads};
     team.scratch.base = (char *)self->scratch; /* it is a run, not a dry one */
@@ -206,6 +226,8 @@ static vocode_status train_epoch(fit *self, size_t epoch, double rate, fit_progr
         self->now = smaller(self->batch, self->train - first);
         gather(self, first, self->now, self->batch_x, self->batch_context);
         run_tasks(&team, self->shards, run_shard, self);
+        now->rate = rate_of(self);
+        self->step++;
         double loss = 0;
         for (size_t s = 0; s < self->shards; s++) {
             if (self->errors[s].code != VOCODE_OK) {
@@ -214,7 +236,7 @@ static vocode_status train_epoch(fit *self, size_t epoch, double rate, fit_progr
             }
             loss += self->loss[s];
         }
-        if (!isfinite(loss) || !adam_step(&self->state, &self->model->set, &team, self->grads, self->shards, rate,
+        if (!isfinite(loss) || !adam_step(&self->state, &self->model->set, &team, self->grads, self->shards, now->rate,
                                           options->decay, options->clip)) {
             now->skipped++;
             if (++bad < MOST_BAD_STEPS) continue;
@@ -222,11 +244,11 @@ static vocode_status train_epoch(fit *self, size_t epoch, double rate, fit_progr
                           "the fit ran away: expected finite losses, found none in %d steps; try a lower rate",
                           MOST_BAD_STEPS);
         }
-        sum += loss;
+        sum += loss * (double)self->now;
         seen += self->now;
         TRY(flow_prepare(self->model->chain, error));
     }
-    now->train_nll = sum / (double)seen;
+    now->train_loss = sum / (double)seen;
     return VOCODE_OK;
 }
 
@@ -254,24 +276,36 @@ static void keep_best(fit *self, double nll) {
     memcpy(self->best, model->set.storage, model->set.total * sizeof(real));
 }
 
-/* Epochs until nothing improves any more. x, context: the held-out rows. */
+/* The held-out rows' likelihood of the parameters' mean, which is kept where it is the best so far. */
+static vocode_status judge(fit *self, const real *x, const real *context, double *log_density, fit_progress *now,
+                           vocode_error *error) {
+    vectors_model *model = self->model;
+    adam_swap(&self->state, &model->set);
+    TRY(flow_prepare(model->chain, error));
+    TRY(validate(self, x, context, log_density, &now->valid_nll, error));
+    now->best = now->valid_nll < model->valid_nll || (isfinite(now->valid_nll) && !isfinite(model->valid_nll));
+    if (now->best) keep_best(self, now->valid_nll);
+    adam_swap(&self->state, &model->set);
+    return flow_prepare(model->chain, error);
+}
+
+/* Epochs until nothing improves any more. x, context: the held-out rows. Where the likelihood costs much more than an
+ * epoch, it is asked for less often. */
 static vocode_status run_epochs(fit *self, const real *x, const real *context, double *log_density,
                                 const fit_watch *watch, vocode_error *error) {
-    static const double half_turn = 3.14159265358979323846;
     const fit_options *options = self->options;
     vectors_model *model = self->model;
     fit_progress now = {.epochs = epochs_of(self)};
     size_t patience = options->patience ? options->patience : tiles_of(now.epochs, 4), stale = 0;
-    double first;
-    TRY(validate(self, x, context, log_density, &first, error));
-    keep_best(self, first);
+    size_t every = options->method == FIT_MATCHING ? tiles_of(now.epochs, JUDGEMENTS) : 1;
+    self->all_steps = now.epochs * tiles_of(self->train, self->batch);
+    TRY(validate(self, x, context, log_density, &now.valid_nll, error));
+    keep_best(self, now.valid_nll);
     for (now.epoch = 1; now.epoch <= now.epochs && stale < patience; now.epoch++) {
-        now.rate = options->rate * (1 + cos(half_turn * (double)(now.epoch - 1) / (double)now.epochs)) / 2;
-        TRY(train_epoch(self, now.epoch, now.rate, &now, error));
-        TRY(validate(self, x, context, log_density, &now.valid_nll, error));
-        now.best = now.valid_nll < model->valid_nll || (isfinite(now.valid_nll) && !isfinite(model->valid_nll));
+        TRY(train_epoch(self, now.epoch, &now, error));
+        now.best = false;
+        if (now.epoch % every == 0 || now.epoch == now.epochs) TRY(judge(self, x, context, log_density, &now, error));
         stale = now.best ? 0 : stale + 1;
-        if (now.best) keep_best(self, now.valid_nll);
         model->epochs = now.epoch;
         if (watch && watch->see && !watch->see(watch->context, &now)) break;
     }
@@ -315,6 +349,7 @@ vocode_status fit_vectors(vectors_model *model, const real *x, const real *conte
                       "a uniform base gives no slope to follow: expected gaussian or logistic");
     if (model->chain->traits & FLOW_MATCHED)
         return failed(error, VOCODE_UNSUPPORTED, "flow \"%.200s\" has no likelihood gradient", model->spec);
+    if (options->method == FIT_MATCHING) TRY(matching_allowed(model, error));
     TRY(check_rows(x, rows, model->channels, "rows", error));
     if (context) TRY(check_rows(context, rows, model->context, "rows of context", error));
     fit self = {.model = model, .options = options, .x = x, .context = context, .rows = rows};

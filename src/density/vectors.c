@@ -249,6 +249,7 @@ static vocode_status run_shard(const job *work, lane *own, size_t first, vocode_
     size_t channels = model->channels, rows = smaller(VECTORS_SHARD, work->rows - first);
     compute alone = {arena_over(own->memory, work->scratch), 1};
     flow_run run = run_of(model, &alone, rows, own->context, error);
+    run.first = first;
     if (model->context) vectors_scale_context(model, work->context + first * model->context, rows, own->context);
     if (!work->log_density) {
         if (work->drawn) base_draw(model->base, work->seed, first, rows, channels, own->drawn);

@@ -24,7 +24,8 @@
     X(STOCHASTIC_LOGDET, 6, "the log-determinant is an estimate")                                   \
     X(REINVERTIBLE, 7, "backward may rebuild x from z: training memory need not grow with depth")   \
     X(MATCHED, 8, "trained by matching velocities (flows/field.h): backward through it is refused") \
-    X(POSITIVE_DATA, 9, "data that are not positive are refused (VOCODE_VALUE)")
+    X(POSITIVE_DATA, 9, "data that are not positive are refused (VOCODE_VALUE)")                    \
+    X(SOLVED, 10, "both directions and the log-determinant are as exact as a solver's steps")
 
 typedef enum flow_trait {
 #define FLOW_TRAIT_ENUM(name, bit, meaning) FLOW_##name = 1 << (bit),
@@ -48,8 +49,10 @@ typedef struct flow_run {
     flow_shape shape; /* of x, the data side */
     const real *cond; /* [batch, cond_frames, cond_channels], or NULL where no flow of the chain wants it */
     size_t cond_frames, cond_channels;
-    real *dcond;                   /* backward: accumulates; NULL where not wanted */
-    real *grads;                   /* backward: flat array by param.offset, accumulates; NULL where not wanted */
+    uint64_t draw; /* flows that draw numbers do so by this, the element's number and a seed of their own */
+    size_t first;  /* the number of the first batch element */
+    real *dcond;   /* backward: accumulates; NULL where not wanted */
+    real *grads;   /* backward: flat array by param.offset, accumulates; NULL where not wanted */
     const flow_observer *observer; /* forward; may be NULL */
     const struct norm_batch *norm; /* of training (nn/batch_norm.h); NULL: batch norm has its running statistics */
     vocode_error *error;

@@ -39,7 +39,9 @@
     X(made, 6, "every channel is scaled and shifted by the channels before it, through a masked perceptron",      \
       "Germain et al. 2015; Papamakarios, Pavlakou, Murray 2017, eq. 2 to 5; Kingma et al. 2016, eq. 8 to 10")    \
     X(recursive, 3, "couplings of the whole, of its halves, of their halves and so on",                           \
-      "Kruse et al. 2021, section 3.2, algorithm 1")
+      "Kruse et al. 2021, section 3.2, algorithm 1")                                                              \
+    X(ode, 11, "every frame moves along the velocity that a perceptron finds, as a solver follows it",            \
+      "Chen et al. 2018, theorem 1; Grathwohl et al. 2019, eq. 3, 4 and 8")
 
 typedef struct squeeze_options {
     size_t factor;
@@ -143,6 +145,20 @@ typedef struct recursive_options {
     int scale;               /* coupling_scale */
     size_t layers, channels; /* hidden, of each perceptron */
 } recursive_options;
+
+typedef enum ode_trace { ODE_EXACT, ODE_HUTCHINSON } ode_trace;
+
+typedef struct ode_options {
+    size_t layers, channels; /* hidden */
+    int unit;                /* velocity_unit */
+    size_t waves;            /* of the time, that the network is told */
+    int solver;              /* ode_solver */
+    size_t steps;            /* rk4 */
+    double rtol, atol;       /* dopri5 */
+    size_t most;             /* dopri5: steps that a row may take */
+    int trace;               /* ode_trace */
+    size_t seed;             /* of the estimate's signs */
+} ode_options;
 
 /* The tables of keys end in a row without a name. */
 #define FLOW_BUILDER(name, options, summary, paper)                                                              \

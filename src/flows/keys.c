@@ -1,5 +1,6 @@
 /* The options of the flows with networks: one table each. */
 #include "flows/flows.h"
+#include "flows/ode_solve.h"
 
 static const char *const network_names[] = {
     [COUPLING_WN] = "wn", [COUPLING_SQUEEZE_WN] = "squeeze_wn", [COUPLING_CONVNEXT] = "convnext", NULL};
@@ -102,5 +103,32 @@ const config_key recursive_keys[] = {
     CHOICE(recursive_options, scale, scale_names, "the log-scale: as it is, or within -2 and 2"),
     SIZE(recursive_options, layers, 2, 1, 64, "hidden layers of each perceptron"),
     SIZE(recursive_options, channels, 64, 1, 16384, "units of a layer"),
+    {.name = NULL},
+};
+
+#define UNIT_NAME(name, meaning) #name,
+static const char *const unit_names[] = {VELOCITY_UNITS(UNIT_NAME) NULL};
+#undef UNIT_NAME
+static const char *const ode_solver_names[] = {[ODE_DOPRI5] = "dopri5", [ODE_RK4] = "rk4", NULL};
+static const char *const trace_names[] = {[ODE_EXACT] = "exact", [ODE_HUTCHINSON] = "hutchinson", NULL};
+
+#define TOLERANCE(member, fallback, text)                                                                           \
+    {                                                                                                               \
+        .name = #member, .type = CONFIG_REAL, .offset = offsetof(ode_options, member), .default_value = (fallback), \
+        .least = 1e-14, .most = 1, .doc = (text)                                                                    \
+    }
+
+const config_key ode_keys[] = {
+    SIZE(ode_options, layers, 3, 1, 64, "hidden layers of the network"),
+    SIZE(ode_options, channels, 64, 1, 16384, "units of a layer"),
+    CHOICE(ode_options, unit, unit_names, "what the units are"),
+    SIZE(ode_options, waves, 2, 0, 64, "sines and cosines of the time that the network sees besides it, pairs"),
+    CHOICE(ode_options, solver, ode_solver_names, "steps as long as the tolerances allow, or of one length"),
+    SIZE(ode_options, steps, 16, 1, 100000, "of rk4"),
+    TOLERANCE(rtol, 1e-5, "of dopri5, of a number's size"),
+    TOLERANCE(atol, 1e-5, "of dopri5, besides"),
+    SIZE(ode_options, most, 200, 1, 100000, "steps of dopri5 after which a row is given up"),
+    CHOICE(ode_options, trace, trace_names, "the divergence, in d directions, or estimated along one"),
+    SIZE(ode_options, seed, 1, 0, 1e9, "of the signs of the estimate"),
     {.name = NULL},
 };

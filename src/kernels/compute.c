@@ -167,6 +167,7 @@ LOOP(loop_gelu, o->table->gelu(count, o->a + first, o->y + first))
 LOOP(loop_gelu_backward, o->table->gelu_backward(count, o->a + first, o->b + first, o->y + first))
 LOOP(loop_silu, o->table->silu(count, o->a + first, o->y + first))
 LOOP(loop_silu_backward, o->table->silu_backward(count, o->a + first, o->b + first, o->y + first))
+LOOP(loop_hyperbolic, o->table->hyperbolic(count, o->a + first, o->y + first))
 LOOP(loop_scale_shift,
      o->table->scale_shift(count, o->c, o->a + first * o->lda, o->lda, o->w, o->b, o->y + first * o->ldc, o->ldc))
 LOOP(loop_layer_norm,
@@ -200,6 +201,11 @@ void run_silu(const compute *run, size_t total, const real *x, real *y) {
 void run_silu_backward(const compute *run, size_t total, const real *x, const real *dy, real *dx) {
     operands o = {.table = kernels(), .a = x, .b = dy, .y = dx};
     run_parts(run, total, COST_BACKWARD, loop_silu_backward, &o);
+}
+
+void run_hyperbolic(const compute *run, size_t total, const real *x, real *y) {
+    operands o = {.table = kernels(), .a = x, .y = y};
+    run_parts(run, total, COST_GELU, loop_hyperbolic, &o);
 }
 
 void run_scale_shift(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, const real *s, const real *b,

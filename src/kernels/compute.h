@@ -73,6 +73,7 @@ void run_gelu(const compute *run, size_t count, const real *x, real *y);
 void run_gelu_backward(const compute *run, size_t count, const real *x, const real *dy, real *dx);
 void run_silu(const compute *run, size_t count, const real *x, real *y);
 void run_silu_backward(const compute *run, size_t count, const real *x, const real *dy, real *dx);
+void run_hyperbolic(const compute *run, size_t count, const real *x, real *y);
 void run_scale_shift(const compute *run, size_t rows, size_t c, const real *x, size_t ldx, const real *s, const real *b,
                      real *y, size_t ldy);
 void run_layer_norm(const compute *run, size_t rows, size_t c, const real *x, const real *g, const real *b,

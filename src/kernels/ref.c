@@ -120,6 +120,10 @@ static void silu_backward(size_t count, const real *x, const real *dy, real *dx)
     }
 }
 
+static void hyperbolic(size_t count, const real *x, real *y) {
+    for (size_t i = 0; i < count; i++) y[i] = tanh(x[i]);
+}
+
 static void scale_shift(size_t rows, size_t c, const real *x, size_t ldx, const real *s, const real *b, real *y,
                         size_t ldy) {
     for (size_t i = 0; i < rows; i++, x += ldx, y += ldy)

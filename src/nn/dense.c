@@ -92,8 +92,14 @@ void dense_forward(const dense *layer, const compute *run, size_t rows, const re
     run_convolution(run, &shape, x, layer->bias->value, false, y);
 }
 
-void dense_backward(const dense *layer, compute *run, size_t rows, const real *x, const real *dy, real *dx,
-                    real *grads) {
+void dense_product(const dense *layer, const compute *run, size_t rows, const real *x, real *y) {
+    if (measuring(run)) return;
+    const convolution shape = shape_of(layer, rows);
+    run_convolution(run, &shape, x, NULL, false, y);
+}
+
+void dense_product_backward(const dense *layer, compute *run, size_t rows, const real *x, const real *dy, real *dx,
+                            real *grads) {
     size_t mark = run->scratch.used, count = layer->weight->count;
     real *dw = arena_reals(&run->scratch, count);
     const convolution shape = shape_of(layer, rows);
@@ -102,8 +108,13 @@ void dense_backward(const dense *layer, compute *run, size_t rows, const real *x
         run_convolution_weights(run, &shape, x, dy, dw);
         for (size_t i = 0; !layer->mask && i < count; i++) to[i] += dw[i];
         for (size_t i = 0; layer->mask && i < count; i++) to[i] += layer->mask[i] * dw[i];
-        run_add_columns(run, rows, layer->outputs, dy, layer->outputs, param_grad(layer->bias, grads));
     }
     if (!measuring(run) && dx) run_convolution_data(run, &shape, dy, false, dx, layer->inputs);
     arena_release(&run->scratch, mark);
+}
+
+void dense_backward(const dense *layer, compute *run, size_t rows, const real *x, const real *dy, real *dx,
+                    real *grads) {
+    dense_product_backward(layer, run, rows, x, dy, dx, grads);
+    if (grads) run_add_columns(run, rows, layer->outputs, dy, layer->outputs, param_grad(layer->bias, grads));
 }

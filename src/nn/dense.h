@@ -42,6 +42,11 @@ void dense_forward(const dense *layer, const compute *run, size_t rows, const re
 void dense_backward(const dense *layer, compute *run, size_t rows, const real *x, const real *dy, real *dx,
                     real *grads);
 
+/* The same without the bias, for what moves along a direction: y = x W, and backward. */
+void dense_product(const dense *layer, const compute *run, size_t rows, const real *x, real *y);
+void dense_product_backward(const dense *layer, compute *run, size_t rows, const real *x, const real *dy, real *dx,
+                            real *grads);
+
 /* W [inputs, outputs] as it takes effect; as of the last dense_prepare. */
 const real *dense_weight(const dense *layer);
 

@@ -9,7 +9,7 @@ helper mel one.npy '<f4' C frames 3 1
 
 run 0 vocode flow list
 silent
-for name in linear planar nice realnvp glow recursive made maf iaf; do prints "^$name +[a-z].* (a network|2d networks|d)"; done
+for name in linear planar nice realnvp glow recursive made maf iaf ode cnf; do prints "^$name +[a-z].* (a network|2d networks|d|d networks a stage)"; done
 prints 'layers'
 
 # Fit, score, to the latent and back.
@@ -43,6 +43,17 @@ run 0 vocode flow sample given 600 c.npy --context wide.npy
 refuses 'expected 4 numbers of context a row .--context., found 0' vocode flow score given x.npy
 refuses 'wide.npy: expected 7 rows of context, found 600' vocode flow sample given 7 d.npy --context wide.npy
 refuses 'expected 4 numbers of context a row .*found 3' vocode flow score given x.npy --context x.npy
+
+# A continuous flow, by matching and by likelihood.
+run 0 vocode flow fit x.npy cnf --flow cnf:hidden=8,depth=2,solver=rk4,steps=4 --train matching --epochs 2
+says 'cnf: [0-9]+ parameters, .* nats a row held out after 2 epochs'
+run 0 vocode flow fit x.npy cnf --flow ode:hidden=4,depth=1,trace=hutchinson,rtol=1e-3,atol=1e-3 --epochs 1 --train=likelihood
+run 0 vocode flow score cnf x.npy --threads 1
+cp out first
+run 0 vocode flow score cnf x.npy --threads 2
+same out first
+refuses 'expected one continuous flow .ode. to train by matching' vocode flow fit x.npy new --flow maf --train matching
+refuses 'flow "ode:trace=some": .*exact' vocode flow fit x.npy new --flow ode:trace=some
 
 # Pictures: of the plane, of images, of nothing else.
 helper mel plane.npy '<f4' C frames 2 600
@@ -89,6 +100,7 @@ misused 'expected fit, sample, score, encode, decode, plot or list, found "train
 misused 'fit: --flow is missing' vocode flow fit x.npy new
 misused 'score: expected MODEL X.npy' vocode flow score model
 misused 'at least 1 argument' vocode flow
+misused 'train: expected' vocode flow fit x.npy new --flow ode --train guessing
 misused 'valid: expected a number' vocode flow fit x.npy new --flow maf --valid 1
 
 finish

@@ -168,7 +168,7 @@ static void adam_steps(void **state) {
     param_fill(b, 1);
     param_fill(c, 1);
     adam step;
-    assert_true(adam_new(&step, &set, "kept."));
+    assert_true(adam_new(&step, &set, "kept.", 0.9));
     real grads[12] = {3, -1, 1, 1, 1, 1, -1, -1, 1, 1, 1, 1};
     char memory[64];
     compute run = {arena_over(memory, sizeof memory), 1};
@@ -176,6 +176,11 @@ static void adam_steps(void **state) {
     assert_true(fabs((double)a->value[0] - (1 - 0.1 - 0.05)) < 1e-6); /* 3 - 1 = 2 */
     assert_true(fabs((double)a->value[1] - (1 + 0.1 - 0.05)) < 1e-6); /* -2 */
     for (size_t i = 0; i < 2; i++) assert_true(b->value[i] == 1 && c->value[i] == 1);
+    /* the mean keeps 2/11 of what was before the first step */
+    assert_true(fabs((double)step.mean[0] - (1 - 0.15 * 9 / 11)) < 1e-6 && step.mean[2] == 1);
+    adam_swap(&step, &set);
+    assert_true(fabs((double)step.mean[0] - 0.85) < 1e-6 && fabs((double)a->value[0] - (1 - 0.15 * 9 / 11)) < 1e-6);
+    adam_swap(&step, &set);
     grads[0] = (real)NAN;
     real before = a->value[1];
     assert_false(adam_step(&step, &set, &run, grads, 1, 0.1, 0.5, 100));
@@ -202,7 +207,7 @@ static void fits_find_the_entropy(void **state) {
     (void)state;
     draw_data();
     static const char *const specs[] = {"maf:layers=2,hidden=16,depth=1", "realnvp:layers=2,hidden=16,depth=1",
-                                        "iaf:layers=2,hidden=16,depth=1"};
+                                        "iaf:layers=2,hidden=16,depth=1", "ode:hidden=12,depth=2,solver=rk4,steps=3"};
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         fit_options options = fit_defaults;
         options.epochs = 60;
@@ -236,6 +241,40 @@ static void threads_change_no_fit(void **state) {
     }
     assert_memory_equal(models[0]->set.storage, models[1]->set.storage, models[0]->set.total * sizeof(real));
     for (int i = 0; i < 2; i++) vectors_free(models[i]);
+}
+
+/* Flow matching finds a Gaussian, and what the solver makes of it is a density: its integral over the plane is one. */
+static void matching_finds_densities(void **state) {
+    (void)state;
+    draw_data();
+    enum { ACROSS = 100 };
+    static real grid[ACROSS * ACROSS * 2];
+    static double density[ACROSS * ACROSS];
+    fit_options options = fit_defaults;
+    options.method = FIT_MATCHING;
+    options.epochs = 60;
+    options.rate = 1e-2;
+    options.threads = 2;
+    vectors_model *model = model_of("ode:hidden=16,depth=2,rtol=1e-4,atol=1e-4", 2, 0);
+    vocode_error error = {0};
+    if (fit_vectors(model, data, NULL, ROWS, &options, NULL, &error) != VOCODE_OK) fail_msg("%s", error.message);
+    /* a mixture of two Gaussians that cross, of an entropy of at most 3.54; one Gaussian would come to 4.16 */
+    double mean = 0, integral = 0, low[] = {-7, -7}, step[] = {0.2, 0.2};
+    assert_int_equal(vectors_encode(model, data, NULL, ROWS, 2, NULL, density, &error), VOCODE_OK);
+    for (size_t t = 0; t < ROWS; t++) mean -= density[t] / ROWS;
+    if (!(mean < 3.6)) fail_msg("%g nats", mean);
+    for (size_t i = 0; i < (size_t)ACROSS * ACROSS; i++) {
+        grid[2 * i] = (real)(low[0] + step[0] * (double)(i % ACROSS));
+        grid[2 * i + 1] = (real)(low[1] + step[1] * (double)(i / ACROSS) * 0.7);
+    }
+    assert_int_equal(vectors_encode(model, grid, NULL, (size_t)ACROSS * ACROSS, 2, NULL, density, &error), VOCODE_OK);
+    for (size_t i = 0; i < (size_t)ACROSS * ACROSS; i++) integral += exp(density[i]) * step[0] * step[1] * 0.7;
+    if (!(fabs(integral - 1) < 0.005)) fail_msg("the density integrates to %g", integral);
+    vectors_free(model);
+    model = model_of("ode,actnorm", 2, 0);
+    assert_int_equal(fit_vectors(model, data, NULL, ROWS, &options, NULL, &error), VOCODE_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "expected one continuous flow"));
+    vectors_free(model);
 }
 
 static void files_hold_models(void **state) {
@@ -297,6 +336,7 @@ int main(void) {
         cmocka_unit_test(adam_steps),
         cmocka_unit_test(fits_find_the_entropy),
         cmocka_unit_test(threads_change_no_fit),
+        cmocka_unit_test(matching_finds_densities),
         cmocka_unit_test(files_hold_models),
         cmocka_unit_test(bad_rows_are_refused),
     };

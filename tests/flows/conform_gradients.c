@@ -46,7 +46,7 @@ static void compare(subject *s, const char *name, real *values, const real *grad
     }
     double relative = error / (most + 1e-3);
     if (relative > worst.gradient) worst.gradient = relative;
-    if (!(relative <= gradient_tolerance))
+    if (!(relative <= subject_tolerance(s, gradient_tolerance)))
         fail_msg("%s, %zu x %zu frames: the gradient of %s is off by %.3g of its largest, %.3g", s->what->name,
                  s->batch, s->shape.frames, name, relative, most);
 }
@@ -130,7 +130,7 @@ void conform_direction(subject *s) {
     }
     move(kept, along, 0, s->set.storage, total);
     assert_int_equal(flow_prepare(s->chain, &error), VOCODE_OK);
-    if (!(fabs(found - expected) <= gradient_tolerance * size))
+    if (!(fabs(found - expected) <= subject_tolerance(s, gradient_tolerance) * size))
         fail_msg("%s, %zu frames: the slope along a direction is %.9g, the gradients say %.9g", s->what->name,
                  s->shape.frames, expected, found);
     real *owned[] = {dx, grads, dcond, along_x, along, along_cond, x, cond, kept};

@@ -91,6 +91,10 @@ subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t
     return s;
 }
 
+double subject_tolerance(const subject *s, double tolerance) {
+    return s->chain->traits & FLOW_SOLVED ? 1e-6 : tolerance;
+}
+
 bool subject_trains(const subject *s) {
     return !(s->chain->traits & FLOW_MATCHED);
 }
@@ -122,6 +126,8 @@ void subject_start(const subject *s, flow_use use, subject_run *r) {
                         .cond = s->what->cond_channels ? s->cond : NULL,
                         .cond_frames = s->cond_frames,
                         .cond_channels = s->what->cond_channels,
+                        .draw = 3,
+                        .first = s->first,
                         .error = &r->error};
 }
 

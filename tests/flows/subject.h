@@ -38,7 +38,11 @@ typedef struct subject {
     double *dlogdet;                /* [batch] */
     fenced scratch[FLOW_USES], tape[FLOW_USES];
     int threads;
+    size_t first; /* the number of its first batch element, for flows that draw */
 } subject;
+
+/* What the trait SOLVED leaves to be desired, at tolerances of 1e-10. */
+double subject_tolerance(const subject *s, double tolerance);
 
 /* units: frames / what->unit. Fails the test where anything cannot be made. */
 subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t seed, int threads);

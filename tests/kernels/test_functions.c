@@ -79,6 +79,10 @@ static void run_silu(const kernel_table *level, size_t count, const real *x, rea
     level->silu(count, x, y);
 }
 
+static void run_hyperbolic(const kernel_table *level, size_t count, const real *x, real *y) {
+    level->hyperbolic(count, x, y);
+}
+
 /* Gradients for a gradient of one. */
 static void run_gate_slope(const kernel_table *level, size_t count, const real *x, real *y, bool tanh_half) {
     real a[2 * BATCH], one[BATCH], da[2 * BATCH];
@@ -150,6 +154,7 @@ static const function functions[] = {
     {"sigmoid", run_sigmoid, sigmoid_of, absolute, 1.1e-7},
     {"gelu", run_gelu, gelu_of, to_argument, 1.1e-7},
     {"silu", run_silu, silu_of, to_argument, 1.5e-7},
+    {"hyperbolic", run_hyperbolic, tanhl, absolute, 2.9e-7},
     {"slope of tanh", run_tanh_slope, tanh_slope_of, absolute, 4e-7},
     {"slope of sigmoid", run_sigmoid_slope, sigmoid_slope_of, absolute, 4e-7},
     {"slope of gelu", run_gelu_slope, gelu_slope_of, absolute, 4e-7},
@@ -226,8 +231,8 @@ static real value_at(const kernel_table *level, const function *f, real x) {
 static void infinities_and_nan(void **state) {
     (void)state;
     for (const kernel_table *const *level = kernel_levels(); *level; level++) {
-        const double above[] = {(double)INFINITY, 2, 1, 1, (double)INFINITY, (double)INFINITY};
-        const double below[] = {0, -2, -1, 0, 0, 0};
+        const double above[] = {(double)INFINITY, 2, 1, 1, (double)INFINITY, (double)INFINITY, 1};
+        const double below[] = {0, -2, -1, 0, 0, 0, -1};
         for (size_t i = 0; i < FUNCTIONS - SLOPES; i++) {
             real high = value_at(*level, &functions[i], (real)INFINITY);
             real low = value_at(*level, &functions[i], -(real)INFINITY);

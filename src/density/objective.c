@@ -1,0 +1,43 @@
+#include "density/objective.h"
+
+#include "flows/ode.h"
+#include "flows/streamed.h"
+
+vocode_status likelihood_loss(const vectors_model *model, const flow_run *run, const real *x, objective_room room,
+                              double weight, arena *tape, double *loss) {
+    size_t rows = run->shape.batch, start = tape->used, count = rows * model->channels;
+    for (size_t i = 0; !measuring(run->work) && i < rows; i++) {
+        room.logdet[i] = 0;
+        room.dlogdet[i] = -weight;
+    }
+    TRY(flow_forward(model->chain, run, x, room.z, room.logdet, tape));
+    if (!measuring(run->work)) {
+        double sum = -base_log_density(model->base, room.z, count);
+        for (size_t i = 0; i < rows; i++) sum -= room.logdet[i];
+        *loss = weight * sum;
+        base_slope(model->base, room.z, count, -weight, room.dz);
+    }
+    tape->used = start;
+    return flow_backward(model->chain, run, x, room.z, room.dz, room.dlogdet, room.dx, tape);
+}
+
+vocode_status matching_loss(const vectors_model *model, const flow_run *run, const real *x, objective_room room,
+                            uint64_t seed, double weight, arena *tape, double *loss) {
+    static const uint64_t golden = 0x9E3779B97F4A7C15u;
+    const flow_parts *parts = sequence_parts(model->chain);
+    size_t rows = run->shape.batch;
+    for (size_t i = 0; !measuring(run->work) && i < rows; i++) room.logdet[i] = 0;
+    TRY(flow_forward(parts->items[0], run, x, room.z, room.logdet, NULL));
+    if (!measuring(run->work))
+        base_draw(model->base, seed + golden * (1 + run->draw), run->first, rows, model->channels, room.dz);
+    ode_match(parts->items[1], run, room.dz, room.z, weight, tape, loss);
+    return VOCODE_OK;
+}
+
+vocode_status matching_allowed(const vectors_model *model, vocode_error *error) {
+    const flow_parts *parts = sequence_parts(model->chain);
+    if (parts->count == 2 && ode_is(parts->items[1])) return VOCODE_OK;
+    return failed(error, VOCODE_UNSUPPORTED,
+                  "flow \"%.200s\": expected one continuous flow (ode) to train by matching, found others",
+                  model->spec);
+}

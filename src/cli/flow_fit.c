@@ -44,11 +44,11 @@ static bool see(void *context, const fit_progress *now) {
     console *out = context;
     if (out->verbose)
         console_detail(out, "epoch %zu: loss %.4f in training, %.4f nats a row held out, rate %.2g%s", now->epoch,
-                       now->train_loss, now->valid_nll, now->rate, now->best ? " (best)" : "");
+                       now->train_nll, now->valid_nll, now->rate, now->best ? " (best)" : "");
     else if (out->terminal && !out->quiet) {
         console_clear(out);
         fprintf(stderr, "epoch %zu of at most %zu: loss %.4f in training, %.4f nats a row held out", now->epoch,
-                now->epochs, now->train_loss, now->valid_nll);
+                now->epochs, now->train_nll, now->valid_nll);
         fflush(stderr);
         out->bar_shown = true;
     }

@@ -248,7 +248,7 @@ static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, voc
         seen += self->now;
         TRY(flow_prepare(self->model->chain, error));
     }
-    now->train_loss = sum / (double)seen;
+    now->train_nll = sum / (double)seen;
     return VOCODE_OK;
 }
 

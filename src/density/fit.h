@@ -28,7 +28,7 @@ extern const fit_options fit_defaults;
 
 typedef struct fit_progress {
     size_t epoch, epochs, skipped; /* skipped: steps whose loss or gradient was not finite */
-    double train_loss;             /* nats a row; matching: its loss a row */
+    double train_nll;              /* nats a row; matching: its loss a row */
     double valid_nll;              /* nats a row, when last judged */
     double rate;
     bool best; /* the best so far */

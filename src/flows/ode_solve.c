@@ -57,7 +57,7 @@ static moving take_moving(const ode_rows *rows) {
                 .start = arena_reals(scratch, numbers),
                 .cond = arena_reals(scratch, n * rows->net->shape.conditioning),
                 .along = arena_reals(scratch, rows->directions * numbers)};
-    for (size_t s = 0; s < tableau_of(rows)->stages + tableau_of(rows)->adaptive; s++) {
+    for (size_t s = 0; s < MOST_STAGES; s++) {
         m.y[s] = arena_reals(scratch, numbers);
         m.k[s] = arena_reals(scratch, numbers);
         m.divergence[s] = arena_take(scratch, n, sizeof(double));

@@ -168,7 +168,7 @@ void velocity_backward(const velocity *net, compute *run, const velocity_input *
                        const double *ddivergence, real *dy, real *dcond, real *grads, arena *tape) {
     size_t mark = run->scratch.used, all = (1 + in->directions) * in->rows, layers = net->shape.layers;
     size_t width = net->shape.width, count = in->rows * width;
-    const real *p = arena_reals(tape, layers * all * width), *kept = arena_reals(tape, layers * count);
+    real *p = arena_reals(tape, layers * all * width), *kept = arena_reals(tape, layers * count);
     real *dlast = arena_reals(&run->scratch, all * net->shape.channels), *h = arena_reals(&run->scratch, all * width);
     real *turns[] = {arena_reals(&run->scratch, all * width), arena_reals(&run->scratch, all * width)};
     real *denter = arena_reals(&run->scratch, all * inputs_of(net));
@@ -178,9 +178,9 @@ void velocity_backward(const velocity *net, compute *run, const velocity_input *
     const real *d = dlast;
     for (size_t k = layers + 1; k-- > 0;) {
         const dense *layer = &net->layer[k];
-        const real *pk = p && k ? p + (k - 1) * all * width : NULL;
-        real *dh = k ? turns[k % 2] : denter;
-        if (k) apply_units(net, run, in, pk, kept ? kept + (k - 1) * count : NULL, at, h);
+        size_t below = k ? k - 1 : 0;
+        real *dh = k ? turns[k % 2] : denter, *pk = part_of(p, below * all * width);
+        if (k) apply_units(net, run, in, pk, part_of(kept, below * count), at, h);
         dense_product_backward(layer, run, all, k ? h : entered, d, dh, grads);
         if (grads) run_add_columns(run, in->rows, layer->outputs, d, layer->outputs, param_grad(layer->bias, grads));
         if (k && !measuring(run)) units_backward(in, count, pk, at, dh);

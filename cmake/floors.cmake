@@ -32,6 +32,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
                               "-mavx2;-mfma;$<$<NOT:$<CONFIG:Debug>>:-O3>")
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/avx512.c PROPERTIES COMPILE_OPTIONS
     "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;$<$<NOT:$<CONFIG:Debug>>:-O3>")
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/avx512bf16.c PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mfma;$<$<NOT:$<CONFIG:Debug>>:-O3>")
 else()
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/neon.c PROPERTIES COMPILE_OPTIONS
                               "$<$<NOT:$<CONFIG:Debug>>:-O3>")

@@ -118,7 +118,7 @@ static vocode_status start(fit *self, vocode_error *error) {
     vectors_model *model = self->model;
     TRY(flow_prepare(model->chain, error));
     size_t rows = smaller(self->train, FIRST_BATCH), size, tape;
-    compute work = {arena_over(NULL, 0), self->options->threads};
+    compute work = {.scratch = arena_over(NULL, 0), .threads = self->options->threads};
     flow_run run = run_of(self, &work, rows, NULL, error);
     TRY(flow_measure(model->chain, &run, FLOW_FORWARD, &size, &tape));
     char *memory = aligned_new(size, 1);
@@ -155,7 +155,7 @@ static vocode_status objective(const fit *self, const flow_run *run, size_t firs
 static vocode_status take_memory(fit *self, vocode_error *error) {
     const vectors_model *model = self->model;
     size_t numbers = self->batch * model->channels;
-    compute work = {arena_over(NULL, 0), 1};
+    compute work = {.scratch = arena_over(NULL, 0), .threads = 1};
     arena tape = arena_over(NULL, 0);
     flow_run run = run_of(self, &work, VECTORS_SHARD, NULL, error);
     TRY(objective(self, &run, 0, &tape, NULL));
@@ -199,7 +199,8 @@ static void run_shard(void *context, size_t index) {
     self->errors[index].code = VOCODE_OK;
     if (first >= self->now) return;
     size_t rows = smaller(VECTORS_SHARD, self->now - first);
-    compute work = {arena_over(self->scratch + index * self->scratch_size, self->scratch_size), 1};
+    compute work = {.scratch = arena_over(self->scratch + index * self->scratch_size, self->scratch_size),
+                    .threads = 1};
     arena tape = arena_over(self->tape + index * self->tape_size, self->tape_size);
     flow_run run = run_of(self, &work, rows, self->batch_context + first * model->context, &self->errors[index]);
     run.grads = grads;
@@ -217,7 +218,7 @@ static double rate_of(const fit *self) {
 
 static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, vocode_error *error) {
     const fit_options *options = self->options;
-    compute team = {arena_over(NULL, 0), options->threads};
+    compute team = {.scratch = arena_over(NULL, 0), .threads = options->threads};
     team.scratch.base = (char *)self->scratch; /* it is a run, not a dry one */
     double sum = 0;
     size_t seen = 0, bad = 0;

@@ -10,7 +10,7 @@ size_t vectors_steps(const vectors_model *model) {
 
 static vocode_status step(const flow *part, size_t rows, const real *z, real *x, vocode_error *error) {
     size_t size, tape;
-    compute work = {arena_over(NULL, 0), 1};
+    compute work = {.scratch = arena_over(NULL, 0), .threads = 1};
     flow_run run = {.work = &work, .shape = {rows, 1, part->channels}, .error = error};
     TRY(flow_measure(part, &run, FLOW_INVERSE, &size, &tape));
     void *memory = aligned_new(size, 1);

@@ -247,7 +247,7 @@ static flow_run run_of(const vectors_model *model, compute *work, size_t rows, c
 static vocode_status run_shard(const job *work, lane *own, size_t first, vocode_error *error) {
     const vectors_model *model = work->model;
     size_t channels = model->channels, rows = smaller(VECTORS_SHARD, work->rows - first);
-    compute alone = {arena_over(own->memory, work->scratch), 1};
+    compute alone = {.scratch = arena_over(own->memory, work->scratch), .threads = 1};
     flow_run run = run_of(model, &alone, rows, own->context, error);
     run.first = first;
     if (model->context) vectors_scale_context(model, work->context + first * model->context, rows, own->context);
@@ -278,7 +278,7 @@ static void run_lane(void *context, size_t index) {
 
 static vocode_status run_job(job *work, int threads, vocode_error *error) {
     size_t tape;
-    compute dry = {arena_over(NULL, 0), 1};
+    compute dry = {.scratch = arena_over(NULL, 0), .threads = 1};
     flow_run shape = run_of(work->model, &dry, VECTORS_SHARD, NULL, error);
     TRY(flow_measure(work->model->chain, &shape, work->log_density ? FLOW_FORWARD : FLOW_INVERSE, &work->scratch,
                      &tape));

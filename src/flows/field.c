@@ -147,7 +147,7 @@ static step take_step(const element *it) {
 
 /* Memory for the tapes, as much as a dry run takes. */
 static void take_tapes(const element *it, step *s) {
-    compute dry = {arena_over(NULL, 0), it->work->threads};
+    compute dry = {.scratch = arena_over(NULL, 0), .threads = it->work->threads};
     arena counting = arena_over(NULL, 0);
     const network_input in = input_at(it, NULL, NULL);
     it->self->net->type->forward(it->self->net, &dry, &in, NULL, &counting);

@@ -89,7 +89,7 @@ static const flow_stream_class field_stream_class = {.push = push, .wants = want
 /* What the network makes of the times of all evaluations. */
 static bool find_factors(field_stream *self, const network *net) {
     size_t width = net->type->factors(net), steps = self->base.setting.steps;
-    compute run = {arena_over(NULL, 0), 1};
+    compute run = {.scratch = arena_over(NULL, 0), .threads = 1};
     net->type->modulate(net, &run, 0, NULL);
     size_t scratch = run.scratch.peak ? run.scratch.peak : 1;
     void *memory = aligned_new(scratch, 1);

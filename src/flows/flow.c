@@ -148,7 +148,7 @@ static vocode_status dry_run(flow *self, const flow_run *run, flow_use use, aren
 }
 
 vocode_status flow_measure(const flow *self, const flow_run *run, flow_use use, size_t *scratch, size_t *tape) {
-    compute work = {arena_over(NULL, 0), run->work->threads};
+    compute work = {.scratch = arena_over(NULL, 0), .threads = run->work->threads};
     arena kept = arena_over(NULL, 0);
     flow_run dry = {.work = &work,
                     .shape = run->shape,

@@ -292,7 +292,7 @@ ode_record ode_take_record(const ode_rows *rows, arena *tape) {
 
 /* Memory for the tape of each stage, as much as a dry run takes. */
 static void take_tapes(const ode_rows *rows, const moving *m, arena *tapes) {
-    compute dry = {arena_over(NULL, 0), rows->work->threads};
+    compute dry = {.scratch = arena_over(NULL, 0), .threads = rows->work->threads};
     arena counting = arena_over(NULL, 0);
     const velocity_input in = {.rows = m->count, .directions = rows->directions};
     velocity_forward(rows->net, &dry, &in, NULL, NULL, &counting);

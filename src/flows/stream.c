@@ -40,7 +40,7 @@ static vocode_status row_stream_new(const flow *of, const stream_setting *settin
                                     vocode_error *error) {
     TRY(flow_stream_make(sizeof(row_stream), &row_stream_class, of, setting, out, error));
     row_stream *self = (row_stream *)*out;
-    compute dry = {arena_over(NULL, 0), 1};
+    compute dry = {.scratch = arena_over(NULL, 0), .threads = 1};
     flow_run call = row_run(of, &dry, setting->most);
     call.error = error;
     self->out = aligned_new(setting->most * of->fold, of->channels * sizeof *self->out);

@@ -25,6 +25,7 @@ enum { WORTH_SHARING = 1 << 19 };
 typedef struct compute {
     arena scratch;
     int threads; /* at least 1 */
+    bool bf16;   /* run_convolution and its gradients round their operands to bfloat16 */
 } compute;
 
 /* Whether this is a dry run: no arithmetic, arrays are NULL. */

@@ -8,12 +8,22 @@ enum { PIECE_INPUTS = 9 * 14, PIECE_OUTPUTS = 8 * WIDEST_PANEL }; /* whole strip
 typedef struct job {
     convolution shape;
     const kernel_table *table;
+    bool bf16;
     const real *x, *dy, *bias;
     real *target;
     size_t ld;   /* of target */
     size_t each; /* tiles of rows an element, or pieces a tap */
     bool add;
 } job;
+
+typedef void packed_product(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                            const real *bias, int beta, real *c, size_t ldc);
+typedef void gradient_product(size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
+                              int beta, real *c, size_t ldc);
+
+static packed_product *product_of(const job *work) {
+    return work->bf16 ? work->table->gemm_packed_bf16 : work->table->gemm_packed;
+}
 
 /* With one tap elements do not differ from rows: few long tiles. */
 static convolution flat(const convolution *layer) {
@@ -58,18 +68,25 @@ static void forward_tile(void *context, size_t tile) {
     size_t rows = smaller(TILE_ROWS, shape->frames - start);
     const real *x = work->x + element * shape->frames * shape->ldx;
     real *y = work->target + element * shape->frames * work->ld;
+    packed_product *product = product_of(work);
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, false, start, rows, &first, &count, &source)) continue;
-        work->table->gemm_packed(count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
-                                 shape->panels + tap * shape->panel_step, i > 0 ? NULL : work->bias, i > 0 || work->add,
-                                 y + first * work->ld, work->ld);
+        product(count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
+                shape->panels + tap * shape->panel_step, i > 0 ? NULL : work->bias, i > 0 || work->add,
+                y + first * work->ld, work->ld);
     }
 }
 
 void run_convolution(const compute *run, const convolution *layer, const real *x, const real *bias, bool add, real *y) {
-    job work = {
-        .shape = flat(layer), .table = kernels(), .x = x, .bias = bias, .target = y, .ld = layer->ldy, .add = add};
+    job work = {.shape = flat(layer),
+                .table = kernels(),
+                .bf16 = run->bf16,
+                .x = x,
+                .bias = bias,
+                .target = y,
+                .ld = layer->ldy,
+                .add = add};
     work.each = tiles_of(work.shape.frames, TILE_ROWS);
     run_tasks(run, work.shape.batch * work.each, forward_tile, &work);
 }
@@ -139,18 +156,19 @@ static void data_tile(void *context, size_t tile) {
     size_t rows = smaller(TILE_ROWS, shape->frames - start);
     const real *dy = work->dy + element * shape->frames * shape->ldy;
     real *dx = work->target + element * shape->frames * work->ld;
+    packed_product *product = product_of(work);
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, true, start, rows, &first, &count, &source)) continue;
-        work->table->gemm_packed(count, shape->inputs, shape->outputs, dy + source * shape->ldy, shape->ldy,
-                                 shape->back + tap * shape->back_step, NULL, i > 0 || work->add, dx + first * work->ld,
-                                 work->ld);
+        product(count, shape->inputs, shape->outputs, dy + source * shape->ldy, shape->ldy,
+                shape->back + tap * shape->back_step, NULL, i > 0 || work->add, dx + first * work->ld, work->ld);
     }
 }
 
 void run_convolution_data(const compute *run, const convolution *layer, const real *dy, bool add, real *dx,
                           size_t lddx) {
-    job work = {.shape = flat(layer), .table = kernels(), .dy = dy, .target = dx, .ld = lddx, .add = add};
+    job work = {
+        .shape = flat(layer), .table = kernels(), .bf16 = run->bf16, .dy = dy, .target = dx, .ld = lddx, .add = add};
     work.each = tiles_of(work.shape.frames, TILE_ROWS);
     run_tasks(run, work.shape.batch * work.each, data_tile, &work);
 }
@@ -162,18 +180,19 @@ static void weight_piece(void *context, size_t piece) {
     size_t row = place / across * PIECE_INPUTS, column = place % across * PIECE_OUTPUTS;
     size_t m = smaller(PIECE_INPUTS, shape->inputs - row), n = smaller(PIECE_OUTPUTS, shape->outputs - column);
     real *dw = work->target + (tap * shape->inputs + row) * shape->outputs + column;
+    gradient_product *product = work->bf16 ? work->table->gemm_tn_bf16 : work->table->gemm_tn;
     bool started = false;
     size_t first, count, source;
     if (tap_rows(shape, tap, false, 0, shape->frames, &first, &count, &source))
         for (size_t b = 0; b < shape->batch; b++, started = true)
-            work->table->gemm_tn(m, n, count, work->x + (b * shape->frames + source) * shape->ldx + row, shape->ldx,
-                                 work->dy + (b * shape->frames + first) * shape->ldy + column, shape->ldy, started, dw,
-                                 shape->outputs);
+            product(m, n, count, work->x + (b * shape->frames + source) * shape->ldx + row, shape->ldx,
+                    work->dy + (b * shape->frames + first) * shape->ldy + column, shape->ldy, started, dw,
+                    shape->outputs);
     for (size_t i = 0; i < m && !started; i++) memset(dw + i * shape->outputs, 0, n * sizeof *dw);
 }
 
 void run_convolution_weights(const compute *run, const convolution *layer, const real *x, const real *dy, real *dw) {
-    job work = {.shape = flat(layer), .table = kernels(), .x = x, .dy = dy, .target = dw};
+    job work = {.shape = flat(layer), .table = kernels(), .bf16 = run->bf16, .x = x, .dy = dy, .target = dw};
     work.each = tiles_of(layer->inputs, PIECE_INPUTS) * tiles_of(layer->outputs, PIECE_OUTPUTS);
     run_tasks(run, layer->taps * work.each, weight_piece, &work);
 }

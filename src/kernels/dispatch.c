@@ -8,7 +8,7 @@
 #include "kernels/levels.h"
 
 /* Every level there is, lowest first: of another processor's none is available. */
-static const char *const known[] = {"ref", "blas", "neon", "avx2", "avx512"};
+static const char *const known[] = {"ref", "blas", "neon", "avx2", "avx512", "avx512bf16"};
 enum { KNOWN = sizeof known / sizeof *known };
 
 static kernel_table filled[KNOWN];
@@ -47,8 +47,10 @@ static void find_levels(size_t *count) {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         add_level(count, &kernels_avx2);
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
             add_level(count, &kernels_avx512);
+            if (__builtin_cpu_supports("avx512bf16")) add_level(count, &kernels_avx512bf16);
+        }
     }
 #endif
 #endif

@@ -10,7 +10,7 @@ extern const kernel_table kernels_blas;
 #endif
 #if defined VOCODE_SIMD && !defined VOCODE_REAL_DOUBLE
 #ifdef __x86_64__
-extern const kernel_table kernels_avx2, kernels_avx512;
+extern const kernel_table kernels_avx2, kernels_avx512, kernels_avx512bf16;
 #endif
 #ifdef __aarch64__
 extern const kernel_table kernels_neon;

@@ -1,5 +1,6 @@
 /* The reference level: plain C, one loop nest a kernel, the truth that faster levels are tested against. */
 #include "core/rng.h"
+#include "kernels/bf16.h"
 #include "kernels/levels.h"
 
 #include <string.h>
@@ -75,6 +76,31 @@ static void gemm_packed(size_t rows, size_t n, size_t k, const real *a, size_t l
             memcpy(target, sums, width * sizeof *sums);
         }
     }
+}
+
+static real halved(real x) {
+    return (real)bf16_rounded((float)x);
+}
+
+static void gemm_packed_bf16(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                             const real *bias, int beta, real *c, size_t ldc) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < n; j++) {
+            const real *column = panels + j / PANEL * k * PANEL + j % PANEL;
+            real sum = (beta ? c[i * ldc + j] : 0) + (bias ? bias[j] : 0);
+            for (size_t p = 0; p < k; p++) sum += halved(a[i * lda + p]) * halved(column[p * PANEL]);
+            c[i * ldc + j] = sum;
+        }
+}
+
+static void gemm_tn_bf16(size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb, int beta,
+                         real *c, size_t ldc) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            real sum = beta ? c[i * ldc + j] : 0;
+            for (size_t p = 0; p < k; p++) sum += halved(a[p * lda + i]) * halved(b[p * ldb + j]);
+            c[i * ldc + j] = sum;
+        }
 }
 
 static real sigmoid(real x) {

@@ -50,7 +50,7 @@ static bool new_stage(network_stream *stream, size_t i) {
 
 /* What the hungriest stage takes, by a dry run. */
 static size_t measure(const network_stream *stream) {
-    compute dry = {arena_over(NULL, 0), stream->threads};
+    compute dry = {.scratch = arena_over(NULL, 0), .threads = stream->threads};
     ptrdiff_t held_at = -1;
     for (size_t i = 0; i < stream->count; i++) {
         const stage_call call = {.stage = i, .rows = stream->most, .repeat = stream->repeat, .held_at = &held_at};

@@ -20,6 +20,7 @@
 static const char *const schedules[] = {"constant", "cosine", "step", NULL};
 static const char *const memories[] = {"taped", "constant", NULL};
 static const char *const norms[] = {"batch", "running", NULL};
+static const char *const precisions[] = {"float", "bf16", NULL};
 
 static const config_key own_keys[] = {
     WHOLE(steps, 100000, 1, NO_END, "steps of the whole run"),
@@ -46,6 +47,9 @@ static const config_key own_keys[] = {
     CHOICE(norm_statistics, norms,
            "what batch norm normalises by: batch: each batch's own statistics, which the running ones follow; running: "
            "the running ones, which stay"),
+    CHOICE(precision, precisions,
+           "of the products of training steps; bf16: operands are rounded to bfloat16, which takes AVX512-BF16 to be "
+           "faster"),
     WHOLE(validate_every, 1000, 0, NO_END, "steps between validations; 0: none"),
     WHOLE(validate_batches, 8, 1, 65536, "batches of held-out segments that a validation takes"),
     WHOLE(checkpoint_every, 1000, 1, NO_END, "steps between checkpoints"),

@@ -10,6 +10,7 @@ typedef enum train_schedule { TRAIN_CONSTANT, TRAIN_COSINE, TRAIN_STEPWISE } tra
 
 /* What batch norm normalises by. */
 typedef enum train_norms { TRAIN_NORMS_BATCH, TRAIN_NORMS_RUNNING } train_norms;
+typedef enum train_precision { TRAIN_FLOAT, TRAIN_BF16 } train_precision;
 
 typedef struct train_settings {
     size_t steps, batch, segment, accumulate, seed, threads;
@@ -20,6 +21,7 @@ typedef struct train_settings {
     double sigma;
     int memory;          /* block_memory */
     int norm_statistics; /* train_norms */
+    int precision;       /* train_precision */
     size_t checkpoint_every, keep, validate_every, validate_batches, log_every, most_skipped;
 } train_settings;
 

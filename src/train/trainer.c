@@ -67,8 +67,11 @@ void trainer_free(trainer *self) {
 
 static block_objective objective_of(const trainer *self, uint64_t step) {
     const train_settings *settings = self->settings;
-    return (block_objective){
-        .sigma = settings->sigma, .memory = (block_memory)settings->memory, .seed = settings->seed, .step = step};
+    return (block_objective){.sigma = settings->sigma,
+                             .memory = (block_memory)settings->memory,
+                             .bf16 = settings->precision == TRAIN_BF16,
+                             .seed = settings->seed,
+                             .step = step};
 }
 
 vocode_status trainer_gradient(trainer *self, const train_batch *batch, double *loss, vocode_error *error) {

@@ -88,7 +88,7 @@ static vocode_status run_objective(const vocode_model *model, const block_task *
 static vocode_status measure(const block_trainer *trainer, arena *scratch, arena *tape, vocode_error *error) {
     const vocode_model *model = trainer->model;
     block_shape shape = trainer->shape;
-    compute dry = {arena_over(NULL, 0), trainer->work.threads};
+    compute dry = {.scratch = arena_over(NULL, 0), .threads = trainer->work.threads};
     block_objective objective = {.sigma = 1, .memory = trainer->memory};
     *tape = arena_over(NULL, 0);
     block_task task = {.shape = shape, .work = &dry, .tape = tape, .objective = &objective, .error = error};
@@ -131,8 +131,10 @@ vocode_status block_trainer_new(const vocode_model *model, block_shape shape, in
                       "the model was opened for synthesis: expected model_prepare_training first");
     block_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return failed(error, VOCODE_MEMORY, "cannot allocate a trainer");
-    *trainer = (block_trainer){
-        .model = model, .shape = shape, .memory = memory, .work = {arena_over(NULL, 0), block_threads(threads)}};
+    *trainer = (block_trainer){.model = model,
+                               .shape = shape,
+                               .memory = memory,
+                               .work = {.scratch = arena_over(NULL, 0), .threads = block_threads(threads)}};
     vocode_status status = plan(trainer, error);
     if (status != VOCODE_OK) {
         block_trainer_free(trainer);
@@ -158,6 +160,7 @@ vocode_status block_trainer_run(block_trainer *trainer, const block_objective *o
                        .grads = grads,
                        .dcond = grads ? trainer->dcond : NULL,
                        .error = error};
+    trainer->work.bf16 = grads && objective->bf16;
     trainer->work.scratch.used = trainer->tape.used = 0; /* whatever a failed step left */
     model->type->condition(model, &trainer->work, shape.batch, shape.frames, mel, shape.columns, trainer->cond);
     if (grads) memset(trainer->dcond, 0, blocks_cond_count(model, shape) * sizeof(real));

@@ -39,7 +39,7 @@ vocode_status blocks_check(const vocode_model *model, block_shape shape, vocode_
 
 static vocode_status begin(const vocode_model *model, block_shape shape, int threads, flow_use use, const real *mel,
                            block_run *block, vocode_error *error) {
-    *block = (block_run){.work = {arena_over(NULL, 0), block_threads(threads)}};
+    *block = (block_run){.work = {.scratch = arena_over(NULL, 0), .threads = block_threads(threads)}};
     TRY(blocks_check(model, shape, error));
     model->type->condition(model, &block->work, shape.batch, shape.frames, NULL, shape.columns, NULL);
     size_t scratch, conditioning = block->work.scratch.peak;

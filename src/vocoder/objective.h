@@ -19,6 +19,7 @@ typedef enum block_memory { BLOCKS_TAPED, BLOCKS_REBUILT } block_memory;
 typedef struct block_objective {
     double sigma; /* standard deviation of the latent's Gaussian */
     block_memory memory;
+    bool bf16;           /* networks' products are of operands rounded to bfloat16; only where gradients are wanted */
     uint64_t seed, step; /* what an objective draws at random is a function of these and of its place in the batch */
     /* How batch norm sees the batch (nn/batch_norm.h): every batch of training goes through its recent once, in either
      * memory. NULL: by its running statistics. Only where gradients are wanted. */

@@ -123,7 +123,8 @@ static vocode_status open_chain(vocode_stream *self, vocode_error *error) {
     size_t scratch = self->chain->scratch ? self->chain->scratch : 1;
     self->memory = aligned_new(scratch, 1);
     if (!self->memory) return failed(error, VOCODE_MEMORY, "cannot allocate a stream's scratch");
-    self->work = (compute){arena_over(self->memory, scratch), block_threads(self->options.threads)};
+    self->work =
+        (compute){.scratch = arena_over(self->memory, scratch), .threads = block_threads(self->options.threads)};
     return VOCODE_OK;
 }
 
@@ -246,7 +247,7 @@ static void take_latent(const vocode_stream *self, size_t count, real *z) {
     for (size_t t = 0; noise && t < count; t++)
         for (size_t c = 0; c < channels; c++) z[t * channels + c] = (real)noise[c * all + self->columns + t];
     if (noise || !(self->sigma > 0)) return;
-    const compute run = {arena_over(z, 0), block_threads(self->options.threads)};
+    const compute run = {.scratch = arena_over(z, 0), .threads = block_threads(self->options.threads)};
     run_parts(&run, count, channels * COST_OF_NOISE, draw_noise, &(noise_job){self, z});
 }
 

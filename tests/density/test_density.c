@@ -171,7 +171,7 @@ static void adam_steps(void **state) {
     assert_true(adam_new(&step, &set, "kept.", 0.9));
     real grads[12] = {3, -1, 1, 1, 1, 1, -1, -1, 1, 1, 1, 1};
     char memory[64];
-    compute run = {arena_over(memory, sizeof memory), 1};
+    compute run = {.scratch = arena_over(memory, sizeof memory), .threads = 1};
     assert_true(adam_step(&step, &set, &run, grads, 2, 0.1, 0.5, 100));
     assert_true(fabs((double)a->value[0] - (1 - 0.1 - 0.05)) < 1e-6); /* 3 - 1 = 2 */
     assert_true(fabs((double)a->value[1] - (1 + 0.1 - 0.05)) < 1e-6); /* -2 */

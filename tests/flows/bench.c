@@ -17,7 +17,7 @@ void bench_ready(bench *b, flow_shape shape) {
     flow_init(b->flow, 11);
     assert_int_equal(flow_prepare(b->flow, &b->error), VOCODE_OK);
     b->memory = aligned_new(ROOM, 1);
-    b->work = (compute){arena_over(b->memory, ROOM), 1};
+    b->work = (compute){.scratch = arena_over(b->memory, ROOM), .threads = 1};
     b->run = (flow_run){.work = &b->work, .shape = shape, .error = &b->error};
 }
 

@@ -120,7 +120,8 @@ static arena arena_inside(const fenced *area) {
 }
 
 void subject_start(const subject *s, flow_use use, subject_run *r) {
-    *r = (subject_run){.work = {arena_inside(&s->scratch[use]), s->threads}, .tape = arena_inside(&s->tape[use])};
+    *r = (subject_run){.work = {.scratch = arena_inside(&s->scratch[use]), .threads = s->threads},
+                       .tape = arena_inside(&s->tape[use])};
     r->run = (flow_run){.work = &r->work,
                         .shape = s->shape,
                         .cond = s->what->cond_channels ? s->cond : NULL,

@@ -113,7 +113,7 @@ static void measure_depth(size_t depth, flow_use use, size_t *scratch, size_t *t
         parts[k] = bench_part(b, "coupling", "{\"layers\": 2, \"channels\": 4}", 4, prefix);
     }
     assert_int_equal(sequence_new(parts, depth, &b->flow, &b->error), VOCODE_OK);
-    compute work = {arena_over(NULL, 0), 1};
+    compute work = {.scratch = arena_over(NULL, 0), .threads = 1};
     const flow_run run = {.work = &work, .shape = {2, 50, 4}, .error = &b->error};
     assert_int_equal(flow_measure(b->flow, &run, use, scratch, tape), VOCODE_OK);
     free(parts);

@@ -31,7 +31,7 @@ typedef struct room {
 } room;
 
 static room take_room(const subject *s, size_t scratch, size_t tape) {
-    room r = {.work = {arena_over(scratch ? aligned_new(scratch, 1) : NULL, scratch), 1},
+    room r = {.work = {.scratch = arena_over(scratch ? aligned_new(scratch, 1) : NULL, scratch), .threads = 1},
               .tape = arena_over(tape ? aligned_new(tape, 1) : NULL, tape)};
     r.run = (flow_run){
         .shape = s->shape, .cond = s->cond, .cond_frames = s->cond_frames, .cond_channels = s->what->cond_channels};

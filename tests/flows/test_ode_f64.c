@@ -91,7 +91,7 @@ static void estimates_are_unbiased(void **state) {
 }
 
 static double match(const subject *s, real *grads) {
-    compute work = {arena_over(NULL, 0), 1};
+    compute work = {.scratch = arena_over(NULL, 0), .threads = 1};
     arena tape = arena_over(NULL, 0);
     flow_run run = {.work = &work,
                     .shape = s->shape,

@@ -256,7 +256,7 @@ static real *transposes(const real *w, size_t step) {
 /* Runs the parallel forms with that many threads; what[] lists the results, each of its own size. */
 static void run_parallel(int threads, real *what[], size_t sizes[], size_t *count) {
     size_t rows = BATCH * FRAMES, scratch_size = 1 << 24, c = INPUTS;
-    compute run = {arena_over(aligned_new(scratch_size, 1), scratch_size), threads};
+    compute run = {.scratch = arena_over(aligned_new(scratch_size, 1), scratch_size), .threads = threads};
     void *memory = run.scratch.base;
     real *x = noise(rows * INPUTS, 1), *w = noise(TAPS * INPUTS * OUTPUTS, 2), *b = noise(OUTPUTS, 3);
     real *dy = noise(rows * OUTPUTS, 4), *g = noise(c, 5);
@@ -352,7 +352,7 @@ static void convolution_across_tiles(void **state) {
 static void rows_repeat_and_fold(void **state) {
     (void)state;
     char memory[64];
-    const compute run = {arena_over(memory, sizeof memory), 1};
+    const compute run = {.scratch = arena_over(memory, sizeof memory), .threads = 1};
     const real x[] = {1, 2, 3, 4}, twice[] = {1, 2, 0, 1, 2, 0, 3, 4, 0, 3, 4, 0};
     real y[12] = {0}, back[] = {100, 200, 300, 400};
     run_repeat_rows(&run, 2, 2, 2, x, 2, y, 3);
@@ -364,7 +364,7 @@ static void rows_repeat_and_fold(void **state) {
 
 static void measuring_touches_nothing(void **state) {
     (void)state;
-    compute run = {arena_over(NULL, 0), 2};
+    compute run = {.scratch = arena_over(NULL, 0), .threads = 2};
     assert_true(measuring(&run));
     run_layer_norm_backward(&run, 600, 10, NULL, NULL, (real)1e-5, NULL, NULL, NULL, NULL);
     assert_int_equal(run.scratch.used, 0);

@@ -71,6 +71,7 @@ static void environment_names_the_level(void **state) {
     assert_true(holds("neon", is_below));
     assert_true(holds("avx2", is_below));
     assert_true(holds("avx512", is_below));
+    assert_true(holds("avx512bf16", is_below));
 }
 
 int main(void) {

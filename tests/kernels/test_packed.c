@@ -189,7 +189,7 @@ static void windows_are_the_convolution(void **state) {
     const real *x = it.padded + DILATION * INPUTS;
     for (int add = 0; add < 2; add++) {
         real *before = noise(FRAMES * OUTPUTS, 5), *whole = copy_of(before, FRAMES * OUTPUTS);
-        compute run = {arena_over(memory, sizeof memory), 1};
+        compute run = {.scratch = arena_over(memory, sizeof memory), .threads = 1};
         run_convolution(&run, &it.shape, x, it.bias, add, whole);
         for (run.threads = 1; run.threads <= 3; run.threads++)
             for (size_t cut = 0; cut <= FRAMES; cut += 9) {
@@ -209,7 +209,7 @@ static void windows_without_a_bias(void **state) {
     (void)state;
     window_case it = make_window();
     char memory[64];
-    compute run = {arena_over(memory, sizeof memory), 2};
+    compute run = {.scratch = arena_over(memory, sizeof memory), .threads = 2};
     real *with = noise(FRAMES * OUTPUTS, 5), *without = noise(FRAMES * OUTPUTS, 6);
     run_convolution_window(&run, &it.shape, FRAMES, it.padded + DILATION * INPUTS, it.bias, false, with);
     run_convolution_window(&run, &it.shape, FRAMES, it.padded + DILATION * INPUTS, NULL, false, without);

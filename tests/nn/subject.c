@@ -140,7 +140,7 @@ static void release_guarded(arena *memory, size_t expected_use) {
 }
 
 void subject_forward(subject *it, real *y) {
-    compute run = {arena_over(NULL, 0), it->threads};
+    compute run = {.scratch = arena_over(NULL, 0), .threads = it->threads};
     forward(it, &run, NULL, NULL);
     it->scratch_used = run.scratch.peak;
     run.scratch = guarded(run.scratch.peak);
@@ -151,7 +151,7 @@ void subject_forward(subject *it, real *y) {
 }
 
 void subject_backward(subject *it, real *y, real *dx, real *dcond, real *grads) {
-    compute run = {arena_over(NULL, 0), it->threads};
+    compute run = {.scratch = arena_over(NULL, 0), .threads = it->threads};
     arena tape = arena_over(NULL, 0);
     forward(it, &run, NULL, &tape);
     tape.used = 0;

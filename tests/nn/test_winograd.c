@@ -75,7 +75,7 @@ static void run_tile(void *context, const compute *run, size_t part, const pair_
 /* All rows in calls of at most `chunk`. */
 static real *run_all(const setting *it, size_t chunk, int threads, bool add) {
     char memory[1];
-    const compute run = {arena_over(memory, 1), threads};
+    const compute run = {.scratch = arena_over(memory, 1), .threads = threads};
     size_t kept = it->dilation * OUTPUTS, room = winograd_room(&it->layer) + 2 * MOST_PAIRS * OUTPUTS;
     real *y = calloc(ROWS * OUTPUTS, sizeof *y), *before = calloc(kept, sizeof *before);
     call job = {.it = it, .add = add, .before = before};

@@ -1,18 +1,18 @@
-/* Seconds of a training step without the optimiser: folding and packing of weights, forward and backward.
+/* Seconds of a whole training step: forward, backward, clipping, AdamW with its average, and what weights are packed into.
  *
- * usage: bench_steps MODEL BATCH FRAMES [THREADS] [constant]      MODEL: what `vocode init` writes
- * Prints one JSON object: the best of a few steps. */
+ * usage: bench_steps CONFIG.json KEY=VALUE...      keys as of vocode train --set: batch=4 segment=15872 threads=2
+ * Batches are noise. Prints one JSON object: the best of some steps, and the mean. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include <vocode/vocode.h>
 
 #include "core/rng.h"
-#include "vocoder/blocks.h"
+#include "train/trainer.h"
 
-enum { TURNS = 8 };
+enum { TURNS = 6 };
 
 static double now(void) {
     struct timespec t;
@@ -35,39 +35,37 @@ static real *numbers(size_t count, double scale, double shift) {
 int main(int count, char **arguments) {
     vocode_error error = {0};
     vocode_model *model;
-    if (count < 4) {
-        fprintf(stderr, "usage: bench_steps MODEL BATCH FRAMES [THREADS] [constant]\n");
+    train_config config;
+    trainer *self;
+    train_outcome outcome = {0};
+    if (count < 2) {
+        fprintf(stderr, "usage: bench_steps CONFIG.json KEY=VALUE...\n");
         return 2;
     }
-    int threads = count > 4 ? atoi(arguments[4]) : 0;
-    block_objective objective = {.sigma = 1};
-    objective.memory = count > 5 && strcmp(arguments[5], "constant") == 0 ? BLOCKS_REBUILT : BLOCKS_TAPED;
-    check(vocode_model_open(arguments[1], &model, &error), &error);
+    const char *const *sets = (const char *const *)arguments + 2;
+    check(train_config_read(arguments[1], sets, (size_t)count - 2, &config, &error), &error);
+    check(model_create(config.root, arguments[1], config.settings.seed, &model, &error), &error);
     check(model_prepare_training(model, &error), &error);
-    block_shape shape = {(size_t)atoi(arguments[2]), (size_t)atoi(arguments[3]), 0};
-    shape.columns = shape.frames * model->hop / model->group;
-    real *mel = numbers(shape.batch * shape.frames * model->n_mels, 2, -5);
-    real *x = numbers(shape.batch * shape.columns * model->group, 0.05, 0);
-    real *grads = aligned_new(model->params.total, sizeof *grads);
-    block_trainer *trainer;
-    check(block_trainer_new(model, shape, threads, objective.memory, &trainer, &error), &error);
-    double best = 1e9, packing = 1e9, loss = 0;
-    for (int turn = 0; turn < TURNS; turn++, objective.step++) {
+    check(trainer_new(model, &config, &self, &error), &error);
+    real *mel = numbers(self->shape.batch * self->shape.frames * model->n_mels, 2, -5);
+    real *x = numbers(self->shape.batch * self->shape.columns * model->group, 0.05, 0);
+    double best = INFINITY, sum = 0, loss = 0;
+    for (int turn = 0; turn <= TURNS; turn++) {
         double start = now();
-        check(model_prepare(model, &error), &error);
-        double packed = now();
-        check(block_trainer_run(trainer, &objective, mel, x, &loss, grads, &error), &error);
-        double end = now();
-        if (end - start < best) best = end - start;
-        if (packed - start < packing) packing = packed - start;
+        check(trainer_gradient(self, &(train_batch){mel, x}, &loss, &error), &error);
+        check(trainer_update(self, loss, &outcome, &error), &error);
+        double taken = now() - start;
+        if (turn == 0) continue; /* memory is touched for the first time */
+        sum += taken;
+        if (taken < best) best = taken;
     }
     printf(
-        "{\"model\": \"%s\", \"batch\": %zu, \"frames\": %zu, \"threads\": %d, \"memory\": \"%s\", \"seconds\": %.3f, "
-        "\"packing\": %.3f, \"loss\": %.4f}\n",
-        arguments[1], shape.batch, shape.frames, block_threads(threads),
-        objective.memory == BLOCKS_TAPED ? "taped" : "constant", best, packing, loss);
-    block_trainer_free(trainer);
-    vocode_model_free(model);
-    aligned_free(mel), aligned_free(x), aligned_free(grads);
+        "{\"config\": \"%s\", \"batch\": %zu, \"samples\": %zu, \"threads\": %d, \"memory\": \"%s\", \"seconds\": %.3f, "
+        "\"mean\": %.3f, \"loss\": %.4f}\n",
+        arguments[1], self->shape.batch, self->shape.columns * model->group, self->threads,
+        self->settings->memory == BLOCKS_TAPED ? "taped" : "constant", best, sum / TURNS, outcome.loss);
+    trainer_free(self);
+    train_config_free(&config);
+    aligned_free(mel), aligned_free(x);
     return 0;
 }

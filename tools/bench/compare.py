@@ -2,9 +2,10 @@
 """vocode beside PyTorch peers, alternating in one run, so that both meet the same machine.
 
 usage: /usr/bin/python3 tools/bench/compare.py [--program build/release/bin/vocode] [--peers ../shared/peer]
-           [--rounds 2] [--seconds 20] [--waveglow-seconds 20] [--only PART...]
+           [--rounds 2] [--seconds 20] [--waveglow-seconds 20] [--steps build/release/bin/bench_steps] [--only PART...]
 
-The parts: waveglow (256 channels, fresh weights), frames (the shipped model), start (a whole process), mel, memory. Peers are scripts that need
+The parts: waveglow (256 channels, fresh weights), frames (the shipped model), start (a whole process), mel, memory, and, where named,
+training (whole steps; needs bench_steps of -DVOCODE_BENCH=ON). Peers are scripts that need
 torch; without them, or without torch, their columns say "skipped". Every figure is the best of its rounds, each of which is the best
 of several runs inside one process. OPENBLAS_* are unset for vocode; peers get OPENBLAS_NUM_THREADS=1, which is their fastest setting.
 """
@@ -22,7 +23,7 @@ import time
 import wave
 
 RATE, HOP, BANDS = 22050, 256, 80
-PARTS = ('waveglow', 'frames', 'start', 'mel', 'memory')
+PARTS = ('waveglow', 'frames', 'start', 'mel', 'memory', 'training')
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEFAULT = ROOT / 'models/default.safetensors'
 
@@ -60,7 +61,7 @@ class Run:
     def __init__(self, options, folder):
         self.program = str(options.program.resolve())
         self.peers, self.rounds, self.seconds, self.folder = options.peers, options.rounds, options.seconds, folder
-        self.waveglow_seconds = options.waveglow_seconds
+        self.waveglow_seconds, self.steps = options.waveglow_seconds, options.steps
         self.has_torch = subprocess.run(['/usr/bin/python3', '-c', 'import torch'], capture_output=True).returncode == 0
 
     def vocode(self, *arguments, **variables):
@@ -79,6 +80,12 @@ class Run:
         done = subprocess.run(['/usr/bin/python3', str(path), *map(str, arguments)], check=True, capture_output=True,
                               text=True, env=environment(OPENBLAS_NUM_THREADS='1'))
         return float(done.stdout.split()[-1])
+
+    def step(self, config, *settings):
+        """Seconds of a training step on two threads."""
+        done = subprocess.run([str(self.steps.resolve()), str(config), 'threads=2', *settings], check=True, capture_output=True,
+                              text=True, env=environment())
+        return json.loads(done.stdout)['seconds']
 
     def peak_memory(self, *arguments):
         """MB that the program held at most."""
@@ -162,6 +169,29 @@ def compare_mel(run):
     row('vocode mel, one core, %d s of audio, whole process' % seconds, seconds / min(times), bar='at least 2000')
 
 
+def compare_training(run):
+    """Steps a second; a segment of 15872 samples is the 62 frames of the peer's 16000."""
+    if not run.steps.exists():
+        raise SystemExit('compare.py: %s is not there: configure with -DVOCODE_BENCH=ON' % run.steps)
+    glow = json.loads((ROOT / 'models/configs/waveglow-256.json').read_text())
+    glow['waveglow']['WN_config']['n_channels'] = 64
+    small = run.folder / 'waveglow-64.json'
+    small.write_text(json.dumps(glow))
+    frames, large = ROOT / 'models/configs/frameflow.json', ROOT / 'models/configs/waveglow-256.json'
+    parts = (('frameflow, 20 x 96 frames', frames, 20, 24576, ('torch_frameflow.py', 'train', 2, 20, 96)),
+             ('waveglow, 64 channels, 4 x 16000', small, 4, 15872, ('torch_waveglow.py', 'train', 2, 64, 4, 16000)),
+             ('waveglow, 256 channels, 1 x 16000', large, 1, 15872, ('torch_waveglow.py', 'train', 2, 256, 1, 16000)))
+    for name, config, batch, segment, peer in parts:
+        ours, theirs = {'taped': [], 'constant': []}, []
+        for _ in range(run.rounds):
+            for memory, taken in ours.items():
+                taken.append(1 / run.step(config, 'batch=%d' % batch, 'segment=%d' % segment, 'memory=%s' % memory))
+            seconds = run.peer(*peer)
+            theirs.append(seconds and 1 / seconds)
+        row(name + ', taped', best(ours['taped']), best(theirs), unit='steps/s', bar='at least 1.5')
+        row(name + ', constant memory', best(ours['constant']), best(theirs), unit='steps/s', bar='at least 1.0')
+
+
 def compare_memory(run, waveglow):
     if not waveglow:
         waveglow = run.folder / 'waveglow.safetensors'
@@ -186,7 +216,8 @@ def main():
     parser.add_argument('--seconds', type=float, default=20)
     parser.add_argument('--waveglow-seconds', type=float, default=20,
                         help='audio of the waveglow part, of which a slow peer takes minutes a run')
-    parser.add_argument('--only', nargs='+', choices=PARTS, default=PARTS)
+    parser.add_argument('--only', nargs='+', choices=PARTS, default=[p for p in PARTS if p != 'training'])
+    parser.add_argument('--steps', type=pathlib.Path, default=ROOT / 'build/release/bin/bench_steps')
     options = parser.parse_args()
     if not options.program.exists():
         raise SystemExit('compare.py: %s is not there: run tools/build.sh first' % options.program)
@@ -199,7 +230,8 @@ def main():
         waveglow = None
         if 'waveglow' in options.only:
             waveglow = compare_waveglow(run)
-        for part, compare in (('frames', compare_frames), ('start', compare_start), ('mel', compare_mel)):
+        for part, compare in (('frames', compare_frames), ('start', compare_start), ('mel', compare_mel),
+                              ('training', compare_training)):
             if part in options.only:
                 compare(run)
         if 'memory' in options.only:

@@ -93,4 +93,7 @@ endforeach()
 file(GLOB cli_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
 add_library(vocode_cli OBJECT ${cli_sources})
 target_link_libraries(vocode_cli PUBLIC ${VOCODE_TOP})
-target_compile_definitions(vocode_cli PRIVATE VOCODE_DATA_DIR="${CMAKE_INSTALL_FULL_DATADIR}/vocode")
+file(RELATIVE_PATH lib_up ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+target_compile_definitions(vocode_cli PRIVATE VOCODE_DATA_DIR="${CMAKE_INSTALL_FULL_DATADIR}/vocode"
+                                              VOCODE_LIB_UP="${lib_up}")
+target_link_libraries(vocode_cli PUBLIC ${CMAKE_DL_LIBS})

@@ -15,7 +15,7 @@ jobs=$(nproc)
 cppcheck --quiet -j "$jobs" --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
     --suppress=missingIncludeSystem --suppress=unmatchedSuppression --suppress=memleak \
     --suppress=uninitvar:src/io/npy.c --error-exitcode=1 \
-    -D_GNU_SOURCE -DVOCODE_BLAS -DVOCODE_VERSION='"0"' -DVOCODE_DATA_DIR='"/usr/share/vocode"' \
+    -D_GNU_SOURCE -DVOCODE_BLAS -DVOCODE_VERSION='"0"' -DVOCODE_DATA_DIR='"/usr/share/vocode"' -DVOCODE_LIB_UP='"../lib"' \
     -I src -I include src
 echo "cppcheck is clean"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the packages that vocode needs and that are missing: tools/setup.sh [--tests] [--ci] [--samples]
+# Installs the packages that vocode needs and that are missing: tools/setup.sh [--tests] [--ci] [--samples] [--mpi]
 # With apt-get (Debian, Ubuntu) it installs them; elsewhere it prints the list and stops.
 set -euo pipefail
 
@@ -32,6 +32,8 @@ ci       clang-format               style
 ci       clang-tidy                 static analysis
 ci       cppcheck                   static analysis
 ci       valgrind                   memory checks
+mpi      libopenmpi-dev             training on several machines
+mpi      openmpi-bin                the same: mpirun
 samples  espeak-ng                  the speech of audio/
 samples  sox                        cuts and resamples it
 TABLE
@@ -41,10 +43,11 @@ groups=" build "
 for argument in "$@"; do
     case $argument in
     --tests) groups+="tests " ;;
-    --ci) groups+="tests ci " ;;
+    --ci) groups+="tests ci mpi " ;;
+    --mpi) groups+="mpi " ;;
     --samples) groups+="samples " ;;
     *)
-        echo "usage: tools/setup.sh [--tests] [--ci] [--samples]" >&2
+        echo "usage: tools/setup.sh [--tests] [--ci] [--samples] [--mpi]" >&2
         exit 2
         ;;
     esac

@@ -6,6 +6,7 @@
 #include "cli/clock.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/ranks.h"
 #include "train/run.h"
 
 static const option_row options[] = {
@@ -20,12 +21,15 @@ static const option_row options[] = {
      .doc = "begin with the weights of a model file; tensors that it lacks are named"},
     {"set", 0, "KEY=VALUE", OPTION_EACH, offsetof(arguments, set),
      .doc = "change a key of the configuration, such as learning_rate=1e-4 or frameflow.dim=256; may be repeated"},
+    {"trace", 0, "FILE", OPTION_TEXT, offsetof(arguments, trace),
+     .doc = "when forward, backward and the sharing of gradients ran in the first steps: JSON for chrome://tracing"},
     OPTION_THREADS,
 };
 
 /* What the watcher's functions work with. */
 typedef struct watching {
     console *out;
+    bool silent;   /* a rank that does not lead: the first one says what is to be said */
     double shown;  /* when a line was last drawn */
     uint64_t said; /* the step of the last line where no terminal is */
 } watching;
@@ -37,7 +41,8 @@ static void say_note(void *context, const char *sentence) {
 }
 
 static void say_warning(void *context, const char *sentence) {
-    console_warning(((watching *)context)->out, "%s", sentence);
+    const watching *self = context;
+    if (!self->silent) console_warning(self->out, "%s", sentence);
 }
 
 static void loss_text(char *text, size_t size, bool likelihood, double loss) {
@@ -90,18 +95,32 @@ static bool asked_to_stop(void *context) {
     return interrupt_waiting();
 }
 
+/* Says why a run failed, in one rank, and ends the team: of a rank that failed alone, the others too. */
+static int end_run(console *out, train_team *team, vocode_status status, vocode_error *error) {
+    if (status == VOCODE_CANCELLED && !(team && team->silent)) console_note(out, "%s", error->message);
+    bool alone = team && status != VOCODE_OK && !team->agreed;
+    int result = status == VOCODE_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (alone) console_error(out, "rank %zu of %zu: %s", team->rank, team->size, error->message);
+    if (team) team->leave(team, alone);
+    interrupt_release(); /* ends here where a signal stopped the run */
+    return alone || (team && team->silent) ? result : console_finish(out, status, error);
+}
+
 static int run_command(const arguments *given, console *out) {
     vocode_error error = {0};
+    train_team *team;
     if (!given->data.count) return console_usage(out, "train", "expected recordings: --data PATH...");
     if (!given->out.given) return console_usage(out, "train", "expected a folder for the run: --out RUN_DIR");
+    if (ranks_join(&team, &error) != VOCODE_OK) return console_finish(out, error.code, &error);
+    if (team && team->rank > 0) out->quiet = true;
     char threads[64];
     size_t sets = given->set.count;
     const char **all = calloc(sets + 1, sizeof *all);
-    if (!all) return console_finish(out, failed(&error, VOCODE_MEMORY, "out of memory"), &error);
+    if (!all) return end_run(out, team, failed(&error, VOCODE_MEMORY, "out of memory"), &error);
     for (size_t i = 0; i < sets; i++) all[i] = given->set.items[i];
     snprintf(threads, sizeof threads, "threads=%s", given->threads.given ? given->threads.text : "");
     if (given->threads.given) all[sets++] = threads;
-    watching self = {.out = out};
+    watching self = {.out = out, .silent = team && team->rank > 0};
     train_watcher watcher = {.context = &self,
                              .note = say_note,
                              .step = show_step,
@@ -115,13 +134,13 @@ static int run_command(const arguments *given, console *out) {
                              .resume = given->resume.given,
                              .warm_start = given->warm_start.text,
                              .sets = all,
-                             .set_count = sets};
+                             .set_count = sets,
+                             .team = team,
+                             .trace = given->trace.text};
     interrupt_hold_all();
     vocode_status status = train_run(&request, &watcher, &error);
     free(all);
-    if (status == VOCODE_CANCELLED) console_note(out, "%s", error.message);
-    interrupt_release(); /* ends here where a signal stopped the run */
-    return console_finish(out, status, &error);
+    return end_run(out, team, status, &error);
 }
 
 const command command_train = {
@@ -130,7 +149,8 @@ const command command_train = {
     .summary = "a model learns from recordings, by maximum likelihood",
     .details = "SIGINT and SIGTERM save and stop. A run that was stopped or killed goes on with --resume, to the same\n"
                "weights as if it had not been. The model that is kept is the average of the weights over steps;\n"
-               "'vocode synth --model RUN_DIR/best.safetensors' uses it.\n",
+               "'vocode synth --model RUN_DIR/best.safetensors' uses it.\n"
+               "'mpirun -np N vocode train ...' trains with N processes, each on batches of its own.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least = 1,

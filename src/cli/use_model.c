@@ -10,8 +10,7 @@
 
 #define SHIPPED "models/default.safetensors"
 
-/* The folder that the running program is in, without a final slash; empty where the system does not say. */
-static void program_folder(char folder[PATH_MAX]) {
+void program_folder(char folder[PATH_MAX]) {
     ssize_t length = readlink("/proc/self/exe", folder, PATH_MAX - 1);
     folder[length > 0 ? length : 0] = 0;
     char *slash = strrchr(folder, '/');

@@ -4,6 +4,8 @@
 
 #include <vocode/model.h>
 
+#include <limits.h>
+
 #include "cli/options.h"
 
 /* What the user named (may be NULL), else $VOCODE_MODEL, else the shipped model: in the data folder beside the program,
@@ -21,5 +23,8 @@ typedef struct open_model {
 /* Opens the model that the options ask for. Close it with release_model, also after a failure. */
 vocode_status use_model(const arguments *given, open_model *out, console *say, vocode_error *error);
 void release_model(open_model *model);
+
+/* The folder that the running program is in, without a final slash; empty where the system does not say. */
+void program_folder(char folder[PATH_MAX]);
 
 #endif

@@ -85,10 +85,17 @@ vocode_status flow_inverse(const flow *self, const flow_run *run, const real *z,
     return self->type->inverse(self, run, z, x);
 }
 
+/* The gradients of its parameters are complete. */
+static void tell(const flow *self, const flow_run *run) {
+    if (run->watch && self->param_count && !measuring(run->work)) run->watch->see(run->watch->context, self);
+}
+
 vocode_status flow_backward(const flow *self, const flow_run *run, const real *x, const real *z, const real *dz,
                             const double *dlogdet, real *dx, arena *tape) {
     TRY(check_run(self, run));
-    return self->type->backward(self, run, x, z, dz, dlogdet, dx, tape);
+    TRY(self->type->backward(self, run, x, z, dz, dlogdet, dx, tape));
+    tell(self, run);
+    return VOCODE_OK;
 }
 
 flow_halo flow_find_halo(const flow *self) {
@@ -128,8 +135,10 @@ vocode_status flow_backward_rebuild(const flow *self, const flow_run *run, const
     if (!(self->traits & FLOW_REINVERTIBLE))
         return failed(run->error, VOCODE_UNSUPPORTED, "%s %s: cannot rebuild its input from its output exactly enough",
                       self->type->name, self->name);
-    if (self->type->rebuild) return self->type->rebuild(self, run, z, x, dz, dlogdet, dx, tape);
-    return rebuild_whole(self, run, z, x, dz, dlogdet, dx, tape);
+    TRY(self->type->rebuild ? self->type->rebuild(self, run, z, x, dz, dlogdet, dx, tape)
+                            : rebuild_whole(self, run, z, x, dz, dlogdet, dx, tape));
+    tell(self, run);
+    return VOCODE_OK;
 }
 
 static vocode_status dry_run(flow *self, const flow_run *run, flow_use use, arena *tape) {

@@ -44,6 +44,15 @@ typedef struct flow_observer {
     void *context;
 } flow_observer;
 
+typedef struct flow flow;
+
+/* Told as backward goes, flow by flow: each one with parameters, whose gradients are then complete; before the first,
+ * NULL. */
+typedef struct flow_watch {
+    void (*see)(void *context, const flow *part);
+    void *context;
+} flow_watch;
+
 typedef struct flow_run {
     compute *work;
     flow_shape shape; /* of x, the data side */
@@ -55,10 +64,10 @@ typedef struct flow_run {
     real *grads;   /* backward: flat array by param.offset, accumulates; NULL where not wanted */
     const flow_observer *observer; /* forward; may be NULL */
     const struct norm_batch *norm; /* of training (nn/batch_norm.h); NULL: batch norm has its running statistics */
+    const flow_watch *watch;       /* backward; may be NULL */
     vocode_error *error;
 } flow_run;
 
-typedef struct flow flow;
 struct stream_setting;
 struct flow_stream;
 
@@ -102,11 +111,12 @@ typedef struct flow_class {
 /* Every flow's struct starts with one. Data [frames, channels] has the latent [frames / fold, channels * fold]. */
 struct flow {
     const flow_class *type;
-    unsigned traits;            /* flow_trait bits; an instance may have fewer or more than its siblings */
-    size_t channels;            /* of the data */
-    size_t fold;                /* data frames that one latent frame holds: 1 but for squeezes and what holds them */
-    size_t cond_channels;       /* of the conditioning that it wants; 0: none, whatever the run brings */
-    char name[PARAM_NAME_SIZE]; /* the parameter prefix, such as "WN.0." */
+    unsigned traits;      /* flow_trait bits; an instance may have fewer or more than its siblings */
+    size_t channels;      /* of the data */
+    size_t fold;          /* data frames that one latent frame holds: 1 but for squeezes and what holds them */
+    size_t cond_channels; /* of the conditioning that it wants; 0: none, whatever the run brings */
+    size_t first_param, param_count; /* its own, side by side in the set, as flow_build registered them; else 0 */
+    char name[PARAM_NAME_SIZE];      /* the parameter prefix, such as "WN.0." */
 };
 
 /* What a flow is built for. */

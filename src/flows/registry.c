@@ -45,8 +45,12 @@ vocode_status flow_build(const char *name, const char *options, flow_dims dims, 
     if (!kind) return failed(error, VOCODE_UNSUPPORTED, "there is no flow \"%s\"", name);
     void *values = calloc(1, kind->options_size);
     if (!values) return failed(error, VOCODE_MEMORY, "flow %s: out of memory", name);
+    size_t before = set->count;
     vocode_status status = read_options(kind, options, values, error);
     if (status == VOCODE_OK) status = kind->build(values, dims, set, prefix, out, error);
     free(values);
-    return status;
+    if (status != VOCODE_OK) return status;
+    (*out)->first_param = before;
+    (*out)->param_count = set->count - before;
+    return VOCODE_OK;
 }

@@ -19,7 +19,7 @@
 
 typedef struct train_state {
     uint64_t step;           /* steps done, skipped ones included: the next step has this number */
-    uint64_t batches;        /* of data taken so far: the place in the data */
+    uint64_t batches;        /* of data taken so far, by all ranks: the place in the data */
     uint64_t skipped;        /* steps with numbers that are not finite */
     uint64_t skipped_in_row; /* up to now */
     uint64_t undone;         /* updates of matrices taken back because they came near to singular */

@@ -38,7 +38,7 @@ vocode_status feed_open(const char *const *paths, size_t count, const vocode_mod
     *out = NULL;
     train_feed *self = calloc(1, sizeof *self);
     if (!self) return failed(error, VOCODE_MEMORY, "cannot allocate the batches");
-    self->options = (loader_options){.stride = 1, .depth = config->data.ahead, .threads = config->data.loaders};
+    self->options = (loader_options){.depth = config->data.ahead, .threads = config->data.loaders};
     vocode_status status = fill(self, &options, warnings, settings->validate_batches, error);
     if (status == VOCODE_OK)
         *out = self;
@@ -51,10 +51,11 @@ void feed_describe(const train_feed *self, char *text, size_t size) {
     dataset_describe(self->set, text, size);
 }
 
-vocode_status feed_seek(train_feed *self, uint64_t batch, vocode_error *error) {
+vocode_status feed_seek(train_feed *self, uint64_t batch, uint64_t stride, vocode_error *error) {
     loader_close(self->ahead);
     self->ahead = NULL;
     self->options.first = batch;
+    self->options.stride = stride;
     return loader_open(self->set, &self->options, &self->ahead, error);
 }
 

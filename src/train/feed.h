@@ -13,8 +13,9 @@ vocode_status feed_open(const char *const *paths, size_t count, const vocode_mod
 /* What there is, in a sentence or two. */
 void feed_describe(const train_feed *feed, char *text, size_t size);
 
-/* The number of the training batch that comes next; call it before the first one. */
-vocode_status feed_seek(train_feed *feed, uint64_t batch, vocode_error *error);
+/* The number of the training batch that comes next, and how many further on the one after it is; call it before the
+ * first one. */
+vocode_status feed_seek(train_feed *feed, uint64_t batch, uint64_t stride, vocode_error *error);
 
 /* The next training batch, valid until the next call. */
 vocode_status feed_next(train_feed *feed, train_batch *out, vocode_error *error);

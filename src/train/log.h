@@ -13,6 +13,7 @@ vocode_status train_log_open(const char *path, uint64_t step, train_log **out, v
 /* What the losses mean, for people. */
 const char *train_log_explanation(bool likelihood);
 
+/* A log that is NULL takes everything and keeps nothing. */
 vocode_status train_log_start(train_log *log, const char *config, bool likelihood, vocode_error *error);
 vocode_status train_log_step(train_log *log, const train_progress *now, vocode_error *error);
 vocode_status train_log_validation(train_log *log, const train_validation *now, vocode_error *error);

@@ -27,6 +27,8 @@ typedef struct run {
     uint64_t summed;   /* steps in them */
     uint64_t saved;    /* the step of last.safetensors; SAVED_NONE before there is one */
     bool best;         /* the last validation was the best, and is not saved yet */
+    bool leads;        /* rank 0, or alone */
+    train_trace *trace;
 } run;
 
 #define SAVED_NONE UINT64_MAX
@@ -139,7 +141,8 @@ static vocode_status open_log(run *self, vocode_error *error) {
     return step ? VOCODE_OK : train_log_start(self->log, self->trainer->model->config, self->likelihood, error);
 }
 
-static vocode_status start(run *self, vocode_error *error) {
+/* What every rank does by itself. */
+static vocode_status begin(run *self, vocode_error *error) {
     const train_request *request = self->request;
     TRY(train_config_read(request->config, request->sets, request->set_count, &self->config, error));
     vocode_status made = make_trainer(self, error);
@@ -151,11 +154,44 @@ static vocode_status start(run *self, vocode_error *error) {
     char data[1024];
     feed_describe(self->feed, data, sizeof data);
     note(self, "%s", data);
-    TRY(folder_open(request->folder, request->resume, error));
-    if (request->resume) TRY(resume(self, error));
-    TRY(feed_seek(self->feed, self->trainer->state.batches, error));
+    if (request->trace && self->leads) TRY(trace_open(request->trace, &self->trace, error));
+    return VOCODE_OK;
+}
+
+static vocode_status open_run_folder(run *self, vocode_error *error) {
+    if (!self->leads) return VOCODE_OK;
+    TRY(folder_open(self->request->folder, self->request->resume, error));
+    return self->request->resume ? resume(self, error) : VOCODE_OK;
+}
+
+static vocode_status open_outputs(run *self, vocode_error *error) {
+    const train_team *team = self->request->team;
+    TRY(feed_seek(self->feed, self->trainer->state.batches + team_rank(team), team_size(team), error));
+    if (!self->leads) return VOCODE_OK;
+    if (team)
+        note(self, "%zu processes train together: steps of %zu segments, %zu in each", team->size,
+             team->size * self->config.settings.batch * self->config.settings.accumulate,
+             self->config.settings.batch * self->config.settings.accumulate);
     TRY(open_log(self, error));
     return write_config(self, error);
+}
+
+static vocode_status check_team(const run *self, vocode_error *error) {
+    char data[1024];
+    train_team *team = self->request->team;
+    feed_describe(self->feed, data, sizeof data);
+    TRY(team_check_same(team, data, "the ranks do not see the same recordings", error));
+    return team_check_same(team, self->trainer->model->config, "the ranks do not have the same configuration", error);
+}
+
+/* In a team what fails somewhere fails everywhere, and is said once. */
+static vocode_status start(run *self, vocode_error *error) {
+    train_team *team = self->request->team;
+    TRY(team_agree(team, begin(self, error), error));
+    TRY(team_agree(team, check_team(self, error), error));
+    TRY(team_agree(team, open_run_folder(self, error), error));
+    TRY(team_agree(team, trainer_join(self->trainer, team, self->trace, error), error));
+    return team_agree(team, open_outputs(self, error), error);
 }
 
 /* The model's configuration with what has become of it: "training" is for people. */
@@ -176,11 +212,12 @@ static char *described(const run *self) {
 
 static vocode_status save(run *self, bool numbered, vocode_error *error) {
     const trainer *training = self->trainer;
-    char *config = described(self);
+    char *config = self->leads ? described(self) : NULL;
     vocode_status status =
-        config ? folder_save(self->request->folder, config, &training->arrays, &training->state, self->best, numbered,
-                             training->settings->keep, error)
-               : failed(error, VOCODE_MEMORY, "%s: out of memory for a checkpoint", self->request->folder);
+        !self->leads ? VOCODE_OK
+        : config ? folder_save(self->request->folder, config, &training->arrays, &training->state, self->best, numbered,
+                               training->settings->keep, error)
+                 : failed(error, VOCODE_MEMORY, "%s: out of memory for a checkpoint", self->request->folder);
     free(config);
     if (status != VOCODE_OK) return status;
     self->saved = training->state.step;
@@ -190,14 +227,15 @@ static vocode_status save(run *self, bool numbered, vocode_error *error) {
 
 static vocode_status score_held_out(run *self, size_t count, double *loss, vocode_error *error) {
     double sum = 0;
-    for (size_t i = 0; i < count; i++) {
+    const train_team *team = self->request->team;
+    for (size_t i = team_rank(team); i < count; i += team_size(team)) {
         train_batch batch;
         double one;
         TRY(feed_validation(self->feed, i, &batch, error));
         TRY(trainer_score(self->trainer, &batch, i, &one, error));
         sum += one;
     }
-    *loss = sum / (double)count + self->constant;
+    *loss = team_sum(team, sum) / (double)count + self->constant;
     return VOCODE_OK;
 }
 
@@ -239,7 +277,8 @@ static void report(run *self, const train_outcome *outcome) {
         self->norm += outcome->norm;
         self->summed++;
     }
-    double audio = (double)(settings->batch * settings->accumulate * settings->segment) /
+    size_t ranks = team_size(self->request->team);
+    double audio = (double)(ranks * settings->batch * settings->accumulate * settings->segment) /
                    (double)self->trainer->model->settings.sample_rate;
     train_progress progress = {.step = state->step,
                                .steps = settings->steps,
@@ -270,6 +309,7 @@ static vocode_status take_step(run *self, train_outcome *outcome, vocode_error *
         sum += loss;
     }
     vocode_status status = trainer_update(self->trainer, sum / (double)batches, outcome, error);
+    if (outcome->skipped) status = team_agree(self->request->team, status, error);
     if (status == VOCODE_OK || !outcome->skipped || self->saved == SAVED_NONE || !error) return status;
     size_t used = strlen(error->message);
     snprintf(error->message + used, sizeof error->message - used,
@@ -306,19 +346,21 @@ static vocode_status loop(run *self, vocode_error *error) {
         TRY(take_step(self, &outcome, error));
         report(self, &outcome);
         TRY(keep_house(self, error));
-        stopped = watcher->stop && watcher->stop(watcher->context);
+        stopped = team_any(self->request->team, watcher->stop && watcher->stop(watcher->context));
     }
     if (state->step && (self->saved != state->step || self->best)) TRY(save(self, false, error));
-    if (stopped && state->step < self->trainer->settings->steps)
-        return failed(error, VOCODE_CANCELLED, "stopped after step %llu and saved: --resume goes on",
-                      (unsigned long long)state->step);
-    return VOCODE_OK;
+    if (!stopped || state->step == self->trainer->settings->steps) return VOCODE_OK;
+    failed(error, VOCODE_CANCELLED, "stopped after step %llu and saved: --resume goes on",
+           (unsigned long long)state->step);
+    return team_agree(self->request->team, VOCODE_CANCELLED, error);
 }
 
 vocode_status train_run(const train_request *request, const train_watcher *watcher, vocode_error *error) {
-    run self = {.request = request, .watcher = watcher, .saved = SAVED_NONE};
+    run self = {.request = request, .watcher = watcher, .saved = SAVED_NONE, .leads = team_rank(request->team) == 0};
     vocode_status status = start(&self, error);
     if (status == VOCODE_OK) status = loop(&self, error);
+    vocode_error trouble;
+    if (trace_close(self.trace, &trouble) != VOCODE_OK) warn_of(&self, &trouble);
     train_log_close(self.log);
     feed_close(self.feed);
     trainer_free(self.trainer);

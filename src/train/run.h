@@ -44,6 +44,8 @@ typedef struct train_request {
     const char *warm_start;  /* NULL, or a model file */
     const char *const *sets; /* [set_count] KEY=VALUE */
     size_t set_count;
+    train_team *team;  /* NULL: alone. Rank 0 alone writes and takes notes; batch is each rank's. */
+    const char *trace; /* NULL, or the file that the first steps' trace goes to; of rank 0 */
 } train_request;
 
 /* VOCODE_CANCELLED where the watcher stopped it; what was reached is saved then. */

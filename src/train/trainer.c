@@ -59,6 +59,7 @@ vocode_status trainer_new(vocode_model *model, const train_config *config, train
 void trainer_free(trainer *self) {
     if (!self) return;
     block_trainer_free(self->blocks);
+    sharing_free(self->sharing);
     optimizer_free(&self->arrays);
     aligned_free(self->kept);
     vocode_model_free(self->model);
@@ -75,7 +76,10 @@ static block_objective objective_of(const trainer *self, uint64_t step) {
 }
 
 vocode_status trainer_gradient(trainer *self, const train_batch *batch, double *loss, vocode_error *error) {
-    block_objective objective = objective_of(self, self->state.batches++);
+    block_objective objective = objective_of(self, self->state.batches + team_rank(self->team));
+    self->state.batches += team_size(self->team);
+    self->gathered++;
+    if (self->sharing) objective.watch = sharing_begin(self->sharing, self->gathered == self->settings->accumulate);
     objective.norm = self->norm.recent ? &self->norm : NULL;
     return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, self->arrays.grads, error);
 }
@@ -84,6 +88,27 @@ vocode_status trainer_score(trainer *self, const train_batch *batch, uint64_t in
                             vocode_error *error) {
     block_objective objective = objective_of(self, index);
     return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, NULL, error);
+}
+
+static void share_array(const trainer *self, real *values) {
+    self->team->share(self->team->context, values, self->model->params.total * sizeof *values);
+}
+
+vocode_status trainer_join(trainer *self, const train_team *team, train_trace *trace, vocode_error *error) {
+    if (!team && !trace) return VOCODE_OK;
+    TRY(sharing_new(&self->model->params, self->arrays.grads, team, trace, &self->sharing, error));
+    self->team = team;
+    if (!team) return VOCODE_OK;
+    self->norm.parts = team->size;
+    self->norm.sum = team->sum;
+    self->norm.context = team->context;
+    share_array(self, self->arrays.weights);
+    share_array(self, self->arrays.average);
+    share_array(self, self->arrays.first);
+    share_array(self, self->arrays.second);
+    team->share(team->context, &self->arrays.updates, sizeof self->arrays.updates);
+    team->share(team->context, &self->state, sizeof self->state);
+    return model_prepare(self->model, error);
 }
 
 /* Copies the invertible matrices out of the weights, or back with their moments forgotten. */
@@ -133,13 +158,16 @@ static optimizer_step describe_update(const trainer *self, const train_outcome *
         .decay = settings->weight_decay,
         .ema = average_decay(settings, self->arrays.updates),
         .keep = self->norm.recent ? pow(1 - BATCH_NORM_MOMENTUM, (double)settings->accumulate) : 1,
-        .gain = self->norm.recent ? 1 : 0,
+        .gain = self->norm.recent ? 1 / (double)team_size(self->team) : 0, /* each rank has the same */
     };
 }
 
 vocode_status trainer_update(trainer *self, double loss, train_outcome *outcome, vocode_error *error) {
     const train_settings *settings = self->settings;
-    double share = 1 / (double)settings->accumulate;
+    double ranks = (double)team_size(self->team), share = 1 / ((double)settings->accumulate * ranks);
+    if (self->sharing) sharing_end(self->sharing);
+    self->gathered = 0;
+    loss = team_sum(self->team, loss) / ranks;
     *outcome = (train_outcome){.loss = loss,
                                .norm = share * optimizer_norm(&self->arrays, self->threads),
                                .rate = settings->learning_rate * schedule_factor(settings, self->state.step)};

@@ -4,6 +4,7 @@
 
 #include "nn/batch_norm.h"
 #include "train/checkpoint.h"
+#include "train/sharing.h"
 #include "vocoder/blocks.h"
 
 typedef struct trainer {
@@ -15,7 +16,10 @@ typedef struct trainer {
     optimizer arrays;
     train_state state;
     norm_batch norm; /* how batch norm sees a batch; recent is NULL where it has running statistics alone */
-    real *kept;      /* the invertible matrices as they were before an update, one after the other */
+    const train_team *team;
+    gradient_sharing *sharing; /* NULL: alone and not traced */
+    size_t gathered;           /* batches that the step has */
+    real *kept;                /* the invertible matrices as they were before an update, one after the other */
 } trainer;
 
 typedef struct train_batch {
@@ -37,12 +41,17 @@ typedef struct train_outcome {
 vocode_status trainer_new(vocode_model *model, const train_config *config, trainer **out, vocode_error *error);
 void trainer_free(trainer *self); /* NULL is fine */
 
+/* From now on steps are taken together with the other ranks, and the first ones are traced; each may be NULL, both
+ * outlive the trainer. All ranks take over the weights and the state of rank 0. */
+vocode_status trainer_join(trainer *self, const train_team *team, train_trace *trace, vocode_error *error);
+
 /* One batch's gradient, added to what the step has. Deterministic in the weights, the batch and state.batches, which
  * advances. */
 vocode_status trainer_gradient(trainer *self, const train_batch *batch, double *loss, vocode_error *error);
 
-/* Ends a step whose batches had that mean loss: clips and updates, or skips. Between the two an all-reduce of
- * arrays.grads has its place. Fails after settings.most_skipped skipped steps in a row. */
+/* Ends a step whose batches had that mean loss: clips and updates, or skips. In a team loss and gradient are means over
+ * the ranks, and what becomes of the step is the same in each. Fails after settings.most_skipped skipped steps in a
+ * row. */
 vocode_status trainer_update(trainer *self, double loss, train_outcome *outcome, vocode_error *error);
 
 /* Exchanges the weights with their averages and prepares the model: the model is the averaged one until the next call.

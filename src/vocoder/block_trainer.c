@@ -52,6 +52,8 @@ static vocode_status likelihood_backward(const vocode_model *model, const block_
                                          const likelihood_arrays *arrays) {
     run->grads = task->grads;
     run->dcond = task->dcond;
+    run->watch = measuring(task->work) ? NULL : task->objective->watch;
+    if (run->watch) run->watch->see(run->watch->context, NULL);
     task->tape->used = 0;
     if (task->objective->memory == BLOCKS_REBUILT) return rebuild(model, task, run, arrays);
     return flow_backward(model->chain, run, task->x, arrays->z, arrays->dz, arrays->dlogdet, arrays->dx, task->tape);

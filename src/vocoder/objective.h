@@ -24,6 +24,9 @@ typedef struct block_objective {
     /* How batch norm sees the batch (nn/batch_norm.h): every batch of training goes through its recent once, in either
      * memory. NULL: by its running statistics. Only where gradients are wanted. */
     const struct norm_batch *norm;
+    /* Told as gradients of flows are complete (flows/flow.h): nothing adds to them afterwards. May be NULL; an
+     * objective that goes through a flow more than once does not tell. */
+    const struct flow_watch *watch;
 } block_objective;
 
 /* One batch of a training step. While measuring (kernels/compute.h), every array is NULL and the arena calls are those

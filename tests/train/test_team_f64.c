@@ -1,0 +1,253 @@
+/* Two trainers in a team, here threads of one process, take the steps of one with the double batch. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "train/tiny_run.h"
+
+enum { RANKS = 2, STEPS = 6, ACCUMULATE = 2, MOST_PIECES = 64, MOST = 1 << 12 };
+
+static char folder[512];
+
+static int make_folder(void **unused) {
+    (void)unused;
+    tiny_run_folder(folder);
+    return 0;
+}
+
+static int remove_folder(void **unused) {
+    (void)unused;
+    tiny_run_remove(folder);
+    return 0;
+}
+
+/* Where the ranks meet: everyone shows its array, computes the sums and goes on when all have. */
+typedef struct meeting {
+    pthread_barrier_t barrier;
+    void *shown[RANKS];
+} meeting;
+
+typedef struct piece {
+    const char *name;
+    real *values;
+    size_t count;
+} piece;
+
+typedef struct member {
+    train_team team;
+    meeting *place;
+    piece pieces[MOST_PIECES];
+    size_t count;
+    size_t early; /* pieces of the last step that began before finish was called */
+    size_t reported;
+    trainer *training;
+    double losses[STEPS], norms[STEPS];
+} member;
+
+static void show(member *self, void *array) {
+    self->place->shown[self->team.rank] = array;
+    pthread_barrier_wait(&self->place->barrier);
+}
+
+static void meet_again(member *self) {
+    pthread_barrier_wait(&self->place->barrier);
+}
+
+static void combine(member *self, double *values, size_t count, bool least) {
+    static _Thread_local double result[MOST];
+    assert_true(count <= MOST);
+    show(self, values);
+    const double *a = self->place->shown[0], *b = self->place->shown[1];
+    for (size_t i = 0; i < count; i++) result[i] = !least ? a[i] + b[i] : a[i] < b[i] ? a[i] : b[i];
+    meet_again(self);
+    memcpy(values, result, count * sizeof *values);
+}
+
+static void sum(void *context, double *values, size_t count) {
+    combine(context, values, count, false);
+}
+
+static void least(void *context, double *values, size_t count) {
+    combine(context, values, count, true);
+}
+
+static void share(void *context, void *bytes, size_t size) {
+    member *self = context;
+    show(self, bytes);
+    if (self->team.rank) memcpy(bytes, self->place->shown[0], size);
+    meet_again(self);
+}
+
+static void reduce(void *context, const char *name, real *values, size_t count) {
+    member *self = context;
+    assert_true(self->count < MOST_PIECES);
+    self->pieces[self->count++] = (piece){name, values, count};
+}
+
+static void finish(void *context, team_report report, void *to) {
+    member *self = context;
+    for (size_t i = 0; i < self->count; i++) {
+        const piece *it = &self->pieces[i];
+        for (size_t done = 0; done < it->count; done += MOST)
+            sum(self, it->values + done, it->count - done < MOST ? it->count - done : MOST);
+        report(to, it->name, 0, 1);
+    }
+    self->reported = self->count;
+    self->count = 0;
+}
+
+/* Everyone draws the whole batches and takes its part of each. */
+static void *take_steps(void *context) {
+    member *self = context;
+    trainer *training = self->training;
+    vocode_error error = {0};
+    size_t ranks = team_size(training->team), rank = team_rank(training->team), batch = training->shape.batch;
+    size_t mels = batch * training->shape.frames * training->model->n_mels;
+    size_t samples = batch * training->shape.columns * training->model->group;
+    real *mel = calloc(ranks * mels, sizeof *mel), *x = calloc(ranks * samples, sizeof *x);
+    for (size_t k = 0; k < STEPS; k++) {
+        double total = 0, loss;
+        train_outcome outcome;
+        for (size_t i = 0; i < ACCUMULATE; i++) {
+            if (self->count) abort(); /* the gradient was not whole yet */
+            rng_fill_normal(mel, ranks * mels, 1, k * ACCUMULATE + i, 0, 1);
+            rng_fill_normal(x, ranks * samples, 1, 1000 + k * ACCUMULATE + i, 0, 0.3);
+            const train_batch part = {mel + rank * mels, x + rank * samples};
+            if (trainer_gradient(training, &part, &loss, &error) != VOCODE_OK) abort();
+            total += loss;
+        }
+        self->early = self->count;
+        if (trainer_update(training, total / ACCUMULATE, &outcome, &error) != VOCODE_OK) abort();
+        self->losses[k] = outcome.loss;
+        self->norms[k] = outcome.norm;
+    }
+    free(mel);
+    free(x);
+    return NULL;
+}
+
+static void *join_and_take_steps(void *context) {
+    member *self = context;
+    vocode_error error = {0};
+    if (trainer_join(self->training, &self->team, NULL, &error) != VOCODE_OK) abort();
+    return take_steps(self);
+}
+
+static const char wide[] = /* couplings whose gradients are worth a piece of their own */
+    "\"kind\": \"squeezewave\", \"squeezewave\": {\"n_mel_channels\": 3, \"n_flows\": 3, \"n_audio_channel\": 8, "
+    "\"n_early_every\": 2, \"n_early_size\": 2, \"WN_config\": {\"n_layers\": 2, \"n_channels\": 32, \"kernel_size\": "
+    "3}}, \"mel\": {\"n_mels\": 3, \"hop\": 16, \"n_fft\": 64}";
+
+static void open_member(member *self, const char *model, const char *batch, const char *more, train_config *config) {
+    char train[512];
+    snprintf(train, sizeof train,
+             "\"batch\": %s, \"segment\": 48, \"warmup\": 0, \"learning_rate\": 0.01, \"clip\": 0.3, \"accumulate\": "
+             "2, \"threads\": 1%s",
+             batch, more);
+    self->training = tiny_run_trainer(folder, model, train, config);
+    self->team = (train_team){
+        .size = RANKS, .context = self, .sum = sum, .least = least, .share = share, .reduce = reduce, .finish = finish};
+}
+
+static void compare(const member *ranks, const member *one) {
+    const optimizer *expected = &one->training->arrays;
+    for (size_t k = 0; k < STEPS; k++) {
+        assert_true(fabs(ranks[0].losses[k] - one->losses[k]) <= 1e-11 * (1 + fabs(one->losses[k])));
+        assert_true(fabs(ranks[0].norms[k] - one->norms[k]) <= 1e-10 * (1 + one->norms[k]));
+        assert_true(ranks[0].losses[k] == ranks[1].losses[k]);
+    }
+    for (size_t i = 0; i < expected->set->total; i++) {
+        const optimizer *found = &ranks[0].training->arrays;
+        if (!(fabs(found->weights[i] - expected->weights[i]) <= 1e-8)) fail_msg("weight %zu", i);
+        assert_true(fabs(found->average[i] - expected->average[i]) <= 1e-8);
+        assert_true(found->weights[i] == ranks[1].training->arrays.weights[i]);
+    }
+    assert_int_equal(ranks[1].training->state.batches, STEPS * ACCUMULATE * RANKS);
+}
+
+/* late: pieces are reduced at the end. Gives the loss of the last step. */
+static double run_team(const char *model, const char *more, bool late) {
+    train_config configs[RANKS + 1];
+    member *all = calloc(RANKS + 1, sizeof *all), *one = all + RANKS;
+    meeting place;
+    pthread_t threads[RANKS];
+    pthread_barrier_init(&place.barrier, NULL, RANKS);
+    for (size_t r = 0; r < RANKS; r++) {
+        open_member(&all[r], model, "2", more, &configs[r]);
+        all[r].place = &place;
+        all[r].team.rank = r;
+        all[r].team.late = late;
+        if (r) all[r].training->arrays.weights[0] += 1; /* it takes over those of rank 0 */
+    }
+    for (size_t r = 0; r < RANKS; r++) pthread_create(&threads[r], NULL, join_and_take_steps, &all[r]);
+    for (size_t r = 0; r < RANKS; r++) pthread_join(threads[r], NULL);
+    open_member(one, model, "4", more, &configs[RANKS]);
+    take_steps(one);
+    compare(all, one);
+    if (model == wide) assert_int_equal(all[0].early, late ? 0 : 3);
+    if (model == wide) assert_int_equal(all[0].reported, 3 + 3); /* and the 1x1s between them */
+    double last = all[0].losses[STEPS - 1];
+    for (size_t i = 0; i <= RANKS; i++) {
+        trainer_free(all[i].training);
+        train_config_free(&configs[i]);
+    }
+    pthread_barrier_destroy(&place.barrier);
+    free(all);
+    return last;
+}
+
+static void teams_take_the_steps_of_one(void **unused) {
+    (void)unused;
+    for (size_t i = 0; tiny_run_models[i]; i++) {
+        run_team(tiny_run_models[i], "", false);
+        run_team(tiny_run_models[i], ", \"memory\": \"constant\"", false);
+    }
+}
+
+static void overlapping_changes_no_number(void **unused) {
+    (void)unused;
+    assert_true(run_team(wide, "", false) == run_team(wide, "", true));
+}
+
+/* What a rank that fails, or all, make of a team. */
+static void least_of_one(void *context, double *values, size_t count) {
+    const double *other = context; /* what the other rank says */
+    for (size_t i = 0; i < count; i++) values[i] = fmin(values[i], *other);
+}
+
+static void failures_are_said_once(void **unused) {
+    (void)unused;
+    vocode_error error = {0};
+    double other = RANKS; /* fine */
+    train_team team = {.rank = 1, .size = RANKS, .context = &other, .least = least_of_one};
+    assert_int_equal(team_agree(&team, VOCODE_OK, &error), VOCODE_OK);
+    assert_false(team.agreed);
+    assert_int_equal(team_agree(&team, VOCODE_IO, &error), VOCODE_IO);
+    assert_true(team.agreed && !team.silent);
+    other = 0; /* rank 0 failed */
+    assert_int_equal(team_agree(&team, VOCODE_OK, &error), VOCODE_CANCELLED);
+    assert_true(team.agreed && team.silent);
+    assert_int_equal(team_agree(NULL, VOCODE_IO, &error), VOCODE_IO);
+    assert_true(team_size(NULL) == 1 && team_rank(NULL) == 0 && team_any(NULL, true) && !team_any(NULL, false));
+    assert_int_equal(team_check_same(&team, "text", "they differ", &error), VOCODE_VALUE);
+    assert_string_equal(error.message, "they differ");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(teams_take_the_steps_of_one),
+        cmocka_unit_test(overlapping_changes_no_number),
+        cmocka_unit_test(failures_are_said_once),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -69,7 +69,7 @@ static void make(fixture *f, const char *config) {
 /* Both losses, of the objective given. */
 static double both(const fixture *f, const block_objective *objective, int threads, real *grads, double *spectral) {
     block_trainer *trainer;
-    double loss;
+    double loss = NAN;
     vocode_error error = {0};
     if (block_trainer_new(f->model, f->shape, threads, &f->objective, &trainer, &error) != VOCODE_OK ||
         block_trainer_run(trainer, objective, f->mel, f->x, &loss, grads, &error) != VOCODE_OK)

@@ -45,11 +45,12 @@ static void say_warning(void *context, const char *sentence) {
     if (!self->silent) console_warning(self->out, "%s", sentence);
 }
 
-static void loss_text(char *text, size_t size, bool likelihood, double loss) {
-    if (likelihood)
-        snprintf(text, size, "nll %.4f nats, %.4f bits", loss, loss / M_LN2);
-    else
-        snprintf(text, size, "loss %.5f", loss);
+/* spectral: NAN where there is none */
+static void loss_text(char *text, size_t size, bool likelihood, double loss, double spectral) {
+    int used = likelihood ? snprintf(text, size, "nll %.4f nats, %.4f bits", loss, loss / M_LN2)
+                          : snprintf(text, size, "loss %.5f", loss);
+    if (!isnan(spectral) && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used, ", spectral %.4f", spectral);
 }
 
 static void time_text(char *text, size_t size, double seconds) {
@@ -66,8 +67,8 @@ static void show_step(void *context, const train_progress *now) {
     double time = clock_seconds();
     bool last = now->step == now->steps;
     if (out->quiet || (!last && time - self->shown < (out->terminal ? redraw_interval : say_interval))) return;
-    char loss[64], left[64];
-    loss_text(loss, sizeof loss, now->likelihood, now->loss);
+    char loss[128], left[64];
+    loss_text(loss, sizeof loss, now->likelihood, now->loss, now->spectral);
     time_text(left, sizeof left, now->seconds_left);
     self->shown = time;
     if (out->terminal) {
@@ -84,8 +85,8 @@ static void show_step(void *context, const train_progress *now) {
 
 static void show_validation(void *context, const train_validation *now, const vocode_model *model) {
     (void)model;
-    char loss[64];
-    loss_text(loss, sizeof loss, now->likelihood, now->loss);
+    char loss[128];
+    loss_text(loss, sizeof loss, now->likelihood, now->loss, now->spectral);
     console_note(((watching *)context)->out, "step %llu: validation %s%s", (unsigned long long)now->step, loss,
                  now->best ? ", the best so far" : "");
 }

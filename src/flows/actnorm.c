@@ -116,6 +116,17 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    size_t channels = base->channels, mark = run->work->scratch.used, count = flow_shape_count(run->shape);
+    TRY(flow_retrace(base, run, x, z, tape));
+    const real *scale = scales((const actnorm *)base, run, -1);
+    for (size_t i = 0; !measuring(run->work) && i < count; i++) dz[i] = dx[i] * scale[i % channels];
+    TRY(flow_give_back(base, run, x, z, dz, tape));
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
 static void destroy(flow *self) {
     free(self);
 }
@@ -126,6 +137,7 @@ static const flow_class actnorm_class = {.name = "actnorm",
                                          .forward = forward,
                                          .inverse = inverse,
                                          .backward = backward,
+                                         .inverse_backward = inverse_backward,
                                          .destroy = destroy};
 
 const config_key actnorm_keys[] = {{.name = NULL}};
@@ -133,8 +145,9 @@ const config_key actnorm_keys[] = {{.name = NULL}};
 vocode_status actnorm_build(const actnorm_options *options, flow_dims dims, param_set *set, const char *prefix,
                             flow **out, vocode_error *error) {
     (void)options;
-    TRY(flow_new(sizeof(actnorm), &actnorm_class, FLOW_DATA_DEPENDENT_INIT | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE,
-                 dims, prefix, out, error));
+    TRY(flow_new(sizeof(actnorm), &actnorm_class,
+                 FLOW_DATA_DEPENDENT_INIT | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims,
+                 prefix, out, error));
     actnorm *self = (actnorm *)*out;
     self->shift = param_add(set, PARAM_TRAINED, prefix, "shift", 1, &dims.channels);
     self->log_scale = param_add(set, PARAM_TRAINED, prefix, "log_scale", 1, &dims.channels);

@@ -96,12 +96,28 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    size_t channels = base->channels, mark = run->work->scratch.used, count = flow_shape_count(run->shape);
+    TRY(flow_retrace(base, run, x, z, tape));
+    const real *scale = scales((const affine *)base, run, 1);
+    for (size_t i = 0; !measuring(run->work) && i < count; i++) dz[i] = dx[i] * scale[i % channels];
+    TRY(flow_give_back(base, run, x, z, dz, tape));
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
 static void destroy(flow *self) {
     free(self);
 }
 
-static const flow_class affine_class = {
-    .name = "affine", .init = init, .forward = forward, .inverse = inverse, .backward = backward, .destroy = destroy};
+static const flow_class affine_class = {.name = "affine",
+                                        .init = init,
+                                        .forward = forward,
+                                        .inverse = inverse,
+                                        .backward = backward,
+                                        .inverse_backward = inverse_backward,
+                                        .destroy = destroy};
 
 const config_key affine_keys[] = {
     {.name = "scale",
@@ -121,7 +137,8 @@ const config_key affine_keys[] = {
 
 vocode_status affine_build(const affine_options *options, flow_dims dims, param_set *set, const char *prefix,
                            flow **out, vocode_error *error) {
-    TRY(flow_new(sizeof(affine), &affine_class, FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE, dims, prefix, out, error));
+    TRY(flow_new(sizeof(affine), &affine_class, FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY,
+                 dims, prefix, out, error));
     affine *self = (affine *)*out;
     self->start = log(options->scale);
     if (options->shift) self->shift = param_add(set, PARAM_TRAINED, prefix, "shift", 1, &dims.channels);
@@ -166,14 +183,26 @@ static vocode_status exp_backward(const flow *self, const flow_run *run, const r
     return VOCODE_OK;
 }
 
-static const flow_class exp_class = {
-    .name = "exp", .forward = exp_forward, .inverse = exp_inverse, .backward = exp_backward, .destroy = destroy};
+static vocode_status exp_inverse_backward(const flow *self, const flow_run *run, const real *x, real *z, const real *dx,
+                                          real *dz, arena *tape) {
+    TRY(flow_retrace(self, run, x, z, tape));
+    for (size_t i = 0; !measuring(run->work) && i < flow_shape_count(run->shape); i++) dz[i] = dx[i] * x[i];
+    return VOCODE_OK;
+}
+
+static const flow_class exp_class = {.name = "exp",
+                                     .forward = exp_forward,
+                                     .inverse = exp_inverse,
+                                     .backward = exp_backward,
+                                     .inverse_backward = exp_inverse_backward,
+                                     .destroy = destroy};
 
 const config_key exp_keys[] = {{.name = NULL}};
 
 vocode_status exp_build(const exp_options *options, flow_dims dims, param_set *set, const char *prefix, flow **out,
                         vocode_error *error) {
     (void)options, (void)set;
-    return flow_new(sizeof **out, &exp_class, FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_POSITIVE_DATA, dims,
+    return flow_new(sizeof **out, &exp_class,
+                    FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY | FLOW_POSITIVE_DATA, dims,
                     prefix, out, error);
 }

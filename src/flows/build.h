@@ -20,6 +20,17 @@ network_input flow_network_input(const flow *self, const flow_run *run, const re
 /* The place for the conditioning's gradient, or NULL where self has none or nobody wants it. */
 real *flow_dcond(const flow *self, const flow_run *run);
 
+/* For flow_class.inverse_backward. Forward once more: z, and on the tape (which stands where it stood) what backward
+ * needs. */
+vocode_status flow_retrace(const flow *self, const flow_run *run, const real *x, real *z, arena *tape);
+
+/* What is left to do when dz is known: run->grads and run->dcond gain what backward makes of -dz. */
+vocode_status flow_give_back(const flow *self, const flow_run *run, const real *x, const real *z, const real *dz,
+                             arena *tape);
+
+/* Zeros [batch] in scratch: gradients of log-determinants that no loss asks for. */
+double *flow_no_gain(const flow_run *run);
+
 /* Rows of a batch in tiles of TILE_ROWS that start anew with every batch element, so that an element's numbers do not
  * depend on its neighbours. */
 typedef struct row_tile {

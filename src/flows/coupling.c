@@ -9,6 +9,7 @@
  *     z_a = x_a,  z_b = x_b exp(s) + shift,  x_b = (z_b - shift) exp(-s)
  *     log|det dz/dx| = sum s
  *     dx_b = dz_b exp(s),  dshift = dz_b,  ds = dz_b x_b exp(s) + dlogdet,  dx_a = dz_a + network's
+ *     of samples: dz_b = dx_b exp(-s),  dshift = -dz_b,  ds = -dx_b x_b,  dz_a = dx_a + network's
  *
  * Where we differ: an odd channel count is allowed, x_a is then the smaller part. The network's outputs are [shift, r],
  * as in the published WaveGlow checkpoints, or [r, shift]. Rebuilding from z runs the network once: z_a is x_a. */
@@ -190,6 +191,30 @@ static vocode_status rebuild(const flow *base, const flow_run *run, const real *
     return VOCODE_OK;
 }
 
+/* dz_b = dx_b exp(-s), and what backward makes of (0, -dz_b) besides the gradients is the network's share of dz_a. */
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    const coupling *self = (const coupling *)base;
+    size_t mark = run->work->scratch.used, start = tape->used, count = flow_shape_count(run->shape);
+    size_t channels = base->channels, passed = self->passed, moved = self->moved;
+    TRY(flow_retrace(base, run, x, z, tape));
+    const real *log_s = arena_reals(tape, rows_of(run) * moved);
+    tape->used = start;
+    real *negative = arena_reals(&run->work->scratch, count), *back = arena_reals(&run->work->scratch, count);
+    for (size_t t = 0; !measuring(run->work) && t < rows_of(run); t++) {
+        real *row = negative + t * channels;
+        for (size_t c = 0; c < passed; c++) row[c] = 0;
+        for (size_t c = 0; c < moved; c++)
+            row[passed + c] = -dx[t * channels + passed + c] * exp(-log_s[t * moved + c]);
+    }
+    TRY(backward(base, run, x, z, negative, flow_no_gain(run), back, tape));
+    tape->used = start;
+    for (size_t i = 0; !measuring(run->work) && i < count; i++)
+        dz[i] = i % channels < passed ? dx[i] + back[i] : -negative[i];
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
 static void init(flow *base, uint64_t seed) {
     network *net = ((coupling *)base)->net;
     net->type->init(net, seed);
@@ -245,6 +270,7 @@ static const flow_class coupling_class = {.name = "coupling",
                                           .inverse = inverse,
                                           .backward = backward,
                                           .rebuild = rebuild,
+                                          .inverse_backward = inverse_backward,
                                           .halo = halo,
                                           .stream = coupling_stream_new,
                                           .destroy = destroy};
@@ -291,7 +317,8 @@ vocode_status coupling_build(const coupling_options *options, flow_dims dims, pa
     if (dims.channels < 2)
         return failed(error, VOCODE_VALUE, "coupling %s: expected at least two channels, found %zu", prefix,
                       dims.channels);
-    TRY(flow_new(sizeof(coupling), &coupling_class, FLOW_REINVERTIBLE, dims, prefix, out, error));
+    TRY(flow_new(sizeof(coupling), &coupling_class, FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims, prefix, out,
+                 error));
     coupling *self = (coupling *)*out;
     self->passed = dims.channels / 2;
     self->moved = dims.channels - self->passed;

@@ -141,6 +141,44 @@ vocode_status flow_backward_rebuild(const flow *self, const flow_run *run, const
     return VOCODE_OK;
 }
 
+vocode_status flow_inverse_backward(const flow *self, const flow_run *run, const real *x, real *z, const real *dx,
+                                    real *dz, arena *tape) {
+    TRY(check_run(self, run));
+    if (!(self->traits & FLOW_SAMPLES_DIFFERENTIABLY))
+        return failed(run->error, VOCODE_UNSUPPORTED, "%s %s: its samples have no gradient", self->type->name,
+                      self->name);
+    return self->type->inverse_backward(self, run, x, z, dx, dz, tape);
+}
+
+vocode_status flow_retrace(const flow *self, const flow_run *run, const real *x, real *z, arena *tape) {
+    size_t mark = run->work->scratch.used, start = tape->used;
+    double *logdet = flow_no_gain(run);
+    flow_run silent = *run;
+    silent.observer = NULL;
+    TRY(self->type->forward(self, &silent, x, z, logdet, tape));
+    tape->used = start;
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
+double *flow_no_gain(const flow_run *run) {
+    double *zeros = arena_take(&run->work->scratch, run->shape.batch, sizeof *zeros);
+    for (size_t b = 0; !measuring(run->work) && b < run->shape.batch; b++) zeros[b] = 0;
+    return zeros;
+}
+
+vocode_status flow_give_back(const flow *self, const flow_run *run, const real *x, const real *z, const real *dz,
+                             arena *tape) {
+    size_t mark = run->work->scratch.used, start = tape->used, count = flow_shape_count(run->shape);
+    real *negative = arena_reals(&run->work->scratch, count), *ignored = arena_reals(&run->work->scratch, count);
+    const double *dlogdet = flow_no_gain(run);
+    for (size_t i = 0; !measuring(run->work) && i < count; i++) negative[i] = -dz[i];
+    TRY(self->type->backward(self, run, x, z, negative, dlogdet, ignored, tape));
+    tape->used = start;
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
 static vocode_status dry_run(flow *self, const flow_run *run, flow_use use, arena *tape) {
     arena again = *tape;
     switch (use) {
@@ -152,6 +190,9 @@ static vocode_status dry_run(flow *self, const flow_run *run, flow_use use, aren
     case FLOW_REBUILD:
         TRY(flow_forward(self, run, NULL, NULL, NULL, NULL));
         return flow_backward_rebuild(self, run, NULL, NULL, NULL, NULL, NULL, tape);
+    case FLOW_SAMPLE:
+        TRY(flow_inverse(self, run, NULL, NULL));
+        return flow_inverse_backward(self, run, NULL, NULL, NULL, NULL, tape);
     }
     return failed(run->error, VOCODE_ARGUMENT, "there is no use %d of a flow", (int)use);
 }

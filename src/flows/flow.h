@@ -25,7 +25,8 @@
     X(REINVERTIBLE, 7, "backward may rebuild x from z: training memory need not grow with depth")   \
     X(MATCHED, 8, "trained by matching velocities (flows/field.h): backward through it is refused") \
     X(POSITIVE_DATA, 9, "data that are not positive are refused (VOCODE_VALUE)")                    \
-    X(SOLVED, 10, "both directions and the log-determinant are as exact as a solver's steps")
+    X(SOLVED, 10, "both directions and the log-determinant are as exact as a solver's steps")       \
+    X(SAMPLES_DIFFERENTIABLY, 11, "losses of samples have gradients (flow_inverse_backward)")
 
 typedef enum flow_trait {
 #define FLOW_TRAIT_ENUM(name, bit, meaning) FLOW_##name = 1 << (bit),
@@ -101,6 +102,9 @@ typedef struct flow_class {
      * a tape, backward, which serves every flow that has no parts. */
     vocode_status (*rebuild)(const flow *self, const flow_run *run, const real *z, real *x, const real *dz,
                              const double *dlogdet, real *dx, arena *tape);
+    /* As flow_inverse_backward below. NULL without the trait SAMPLES_DIFFERENTIABLY. */
+    vocode_status (*inverse_backward)(const flow *self, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape);
     flow_halo (*halo)(const flow *self); /* NULL: none */
     /* Its inverse as latent rows arrive (flows/stream.h). NULL: rows do not look around, inverse serves. */
     vocode_status (*stream)(const flow *self, const struct stream_setting *setting, struct flow_stream **out,
@@ -139,12 +143,12 @@ flow_halo flow_find_halo(const flow *self);
 size_t flow_reach(const flow *self); /* the larger of the two: what a stream looks ahead */
 void flow_free(flow *self);          /* NULL is fine */
 
-typedef enum flow_use { FLOW_FORWARD, FLOW_INVERSE, FLOW_TRAIN, FLOW_REBUILD } flow_use;
+typedef enum flow_use { FLOW_FORWARD, FLOW_INVERSE, FLOW_TRAIN, FLOW_REBUILD, FLOW_SAMPLE } flow_use;
 
-/* Bytes of scratch (never 0) and of tape (0 but for FLOW_TRAIN and FLOW_REBUILD; may be NULL) for data of run->shape: a
+/* Bytes of scratch (never 0) and of tape (0 for FLOW_FORWARD and FLOW_INVERSE; may be NULL) for data of run->shape: a
  * dry run of the real thing. Of run, only shape, cond_frames, cond_channels, error and work->threads are read.
  * FLOW_FORWARD serves flow_init_from too. FLOW_TRAIN: forward with a tape, then backward. FLOW_REBUILD: forward without
- * one, then flow_backward_rebuild. */
+ * one, then flow_backward_rebuild. FLOW_SAMPLE: inverse, then flow_inverse_backward. */
 vocode_status flow_measure(const flow *self, const flow_run *run, flow_use use, size_t *scratch, size_t *tape);
 
 /* Backward without a tape from forward (VOCODE_UNSUPPORTED unless REINVERTIBLE): rebuilds x from z, flow by flow. x is
@@ -152,6 +156,16 @@ vocode_status flow_measure(const flow *self, const flow_run *run, flow_use use, 
  * measured. */
 vocode_status flow_backward_rebuild(const flow *self, const flow_run *run, const real *z, real *x, const real *dz,
                                     const double *dlogdet, real *dx, arena *tape);
+
+/* The gradients of a loss of samples x = f^-1(z), J = dz/dx, from its gradient dx (VOCODE_UNSUPPORTED unless
+ * SAMPLES_DIFFERENTIABLY): with z held, f(x; p) = z gives dx/dp = -J^-1 df/dp, so
+ *
+ *     dz = J^-T dx,  run->grads and run->dcond gain -(df/dp)' dz
+ *
+ * Flow by flow from the data on, each by its forward pass: z is overwritten with f(x), dz with the gradient; neither
+ * may overlap the others. tape is scratch of the size that FLOW_SAMPLE measured: that of one flow. */
+vocode_status flow_inverse_backward(const flow *self, const flow_run *run, const real *x, real *z, const real *dx,
+                                    real *dz, arena *tape);
 
 size_t flow_shape_count(flow_shape shape); /* numbers in an array of that shape */
 

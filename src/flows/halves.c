@@ -86,6 +86,22 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    const halves *self = (const halves *)base;
+    for (size_t k = 0; k < 2; k++) {
+        size_t mark = run->work->scratch.used;
+        flow_run part = part_run(self, run, k);
+        real *own_x = take(self, run, k, x), *own_dx = take(self, run, k, dx);
+        real *own_z = room(self, run, k), *own_dz = room(self, run, k);
+        TRY(flow_inverse_backward(self->part[k], &part, own_x, own_z, own_dx, own_dz, tape));
+        give(self, run, k, own_z, z);
+        give(self, run, k, own_dz, dz);
+        arena_release(&run->work->scratch, mark);
+    }
+    return VOCODE_OK;
+}
+
 static vocode_status init_from(flow *base, const flow_run *run, const real *x) {
     const halves *self = (const halves *)base;
     for (size_t k = 0; k < 2; k++) {
@@ -118,6 +134,7 @@ static const flow_class halves_class = {.name = "halves",
                                         .forward = forward,
                                         .inverse = inverse,
                                         .backward = backward,
+                                        .inverse_backward = inverse_backward,
                                         .destroy = destroy};
 
 static vocode_status check(const flow *first, const flow *second, vocode_error *error) {
@@ -135,7 +152,8 @@ static vocode_status check(const flow *first, const flow *second, vocode_error *
 }
 
 vocode_status halves_new(flow *first, flow *second, flow **out, vocode_error *error) {
-    static const unsigned all_must = FLOW_VOLUME_PRESERVING | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE;
+    static const unsigned all_must =
+        FLOW_VOLUME_PRESERVING | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY;
     halves *self = calloc(1, sizeof *self);
     vocode_status status = VOCODE_OK;
     if (!self || !first || !second)

@@ -4,7 +4,7 @@
  *
  *     z_t = W x_t, x_t = W^-1 z_t      x, z [T, c], W [c, c] stored row by row
  *     log|det dz/dx| = T log|det W|    (eq. 9)
- *     dx_t = W^T dz_t,  dW = sum_t dz_t x_t^T + T dlogdet W^-T
+ *     dx_t = W^T dz_t,  dW = sum_t dz_t x_t^T + T dlogdet W^-T;  of samples: dz_t = W^-T dx_t,  dW = -sum_t dz_t x_t^T
  *
  * Where we differ: W is stored whole, as the published WaveGlow checkpoints have it, not as the PLU of eq. 10.
  * Determinant and inverse come from one LU factorisation in double when parameters change; the inverse is rounded once.
@@ -206,6 +206,15 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    const inv1x1 *self = (const inv1x1 *)base;
+    size_t c = base->channels;
+    TRY(flow_retrace(base, run, x, z, tape));
+    run_gemm_nt(run->work, rows_of(run), c, c, dx, c, self->turned, c, 0, dz, c);
+    return flow_give_back(base, run, x, z, dz, tape);
+}
+
 static void destroy(flow *base) {
     inv1x1 *self = (inv1x1 *)base;
     aligned_free(self->turned);
@@ -218,6 +227,7 @@ static const flow_class inv1x1_class = {.name = "inv1x1",
                                         .forward = forward,
                                         .inverse = inverse,
                                         .backward = backward,
+                                        .inverse_backward = inverse_backward,
                                         .destroy = destroy};
 
 static const char *const init_names[] = {[INV1X1_ORTHOGONAL] = "orthogonal",
@@ -242,7 +252,8 @@ const config_key inv1x1_keys[] = {
 
 vocode_status inv1x1_build(const inv1x1_options *options, flow_dims dims, param_set *set, const char *prefix,
                            flow **out, vocode_error *error) {
-    TRY(flow_new(sizeof(inv1x1), &inv1x1_class, FLOW_REINVERTIBLE, dims, prefix, out, error));
+    TRY(flow_new(sizeof(inv1x1), &inv1x1_class, FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims, prefix, out,
+                 error));
     inv1x1 *self = (inv1x1 *)*out;
     const size_t shape[] = {dims.channels, dims.channels, 1};
     self->start = (inv1x1_init)options->init;

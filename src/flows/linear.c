@@ -157,6 +157,15 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    const linear *self = (const linear *)base;
+    size_t c = base->channels;
+    TRY(flow_retrace(base, run, x, z, tape));
+    run_gemm_nt(run->work, rows_of(run), c, c, dx, c, self->back, c, 0, dz, c);
+    return flow_give_back(base, run, x, z, dz, tape);
+}
+
 static void destroy(flow *base) {
     linear *self = (linear *)base;
     void *owned[] = {self->order, self->forth, self->matrix, self->back, self->forth_panels, self->back_panels};
@@ -170,6 +179,7 @@ static const flow_class linear_class = {.name = "linear",
                                         .forward = forward,
                                         .inverse = inverse,
                                         .backward = backward,
+                                        .inverse_backward = inverse_backward,
                                         .destroy = destroy};
 
 const config_key linear_keys[] = {
@@ -201,7 +211,8 @@ static bool take_memory(linear *self, param_set *set, const char *prefix) {
 
 vocode_status linear_build(const linear_options *options, flow_dims dims, param_set *set, const char *prefix,
                            flow **out, vocode_error *error) {
-    TRY(flow_new(sizeof(linear), &linear_class, FLOW_REINVERTIBLE, dims, prefix, out, error));
+    TRY(flow_new(sizeof(linear), &linear_class, FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims, prefix, out,
+                 error));
     linear *self = (linear *)*out;
     if (!take_memory(self, set, prefix))
         return flow_abandon(

@@ -179,6 +179,36 @@ static vocode_status backward(const flow *base, const flow_run *run, const real 
     return VOCODE_OK;
 }
 
+/* As in coupling.c: dz_b = dx_b exp(-s), and backward of (0, -dz_b) gives the network's share of dz_a. */
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    const masked *self = (const masked *)base;
+    size_t mark = run->work->scratch.used, start = tape->used, count = flow_shape_count(run->shape);
+    size_t channels = base->channels, passed = self->passed, moved = self->moved;
+    real *negative = arena_reals(&run->work->scratch, count), *back = arena_reals(&run->work->scratch, count);
+    TRY(flow_retrace(base, run, x, z, tape));
+    const real *net = self->additive ? NULL : arena_reals(tape, rows_of(run) * self->net->outputs);
+    tape->used = start;
+    for (size_t t = 0; !measuring(run->work) && t < rows_of(run); t++) {
+        for (size_t i = 0; i < passed; i++) negative[t * channels + self->at[i]] = 0;
+        for (size_t i = 0; i < moved; i++) {
+            size_t at = t * channels + self->at[passed + i];
+            real s = net ? net[(2 * t + 1) * moved + i] : 0;
+            negative[at] = -dx[at] * exp(-(self->bounded ? 2 * tanh(s / 2) : s));
+        }
+    }
+    TRY(backward(base, run, x, z, negative, flow_no_gain(run), back, tape));
+    tape->used = start;
+    for (size_t t = 0; !measuring(run->work) && t < rows_of(run); t++) {
+        real *row = dz + t * channels;
+        for (size_t c = 0; c < channels; c++) row[c] = -negative[t * channels + c];
+        for (size_t i = 0; i < passed; i++)
+            row[self->at[i]] = dx[t * channels + self->at[i]] + back[t * channels + self->at[i]];
+    }
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
 static void init(flow *base, uint64_t seed) {
     network *net = ((masked *)base)->net;
     net->type->init(net, seed);
@@ -204,6 +234,7 @@ static const flow_class masked_class = {.name = "masked",
                                         .forward = forward,
                                         .inverse = inverse,
                                         .backward = backward,
+                                        .inverse_backward = inverse_backward,
                                         .destroy = destroy};
 
 static bool passes(const masked_options *options, size_t channels, size_t c) {
@@ -235,7 +266,8 @@ vocode_status masked_build(const masked_options *options, flow_dims dims, param_
         return failed(error, VOCODE_VALUE, "masked %s: expected at least two channels, found %zu", prefix,
                       dims.channels);
     bool additive = options->scale == MASKED_NONE;
-    TRY(flow_new(sizeof(masked), &masked_class, FLOW_REINVERTIBLE | (additive ? FLOW_VOLUME_PRESERVING : 0), dims,
+    TRY(flow_new(sizeof(masked), &masked_class,
+                 FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY | (additive ? FLOW_VOLUME_PRESERVING : 0), dims,
                  prefix, out, error));
     masked *self = (masked *)*out;
     self->at = aligned_new(dims.channels, sizeof *self->at);

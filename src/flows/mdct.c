@@ -50,6 +50,13 @@ static vocode_status backward(const flow *self, const flow_run *run, const real 
     return each_element(self, run, mdct_inverse, dz, dx);
 }
 
+static vocode_status inverse_backward(const flow *self, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    (void)tape;
+    TRY(each_element(self, run, mdct_forward, x, z));
+    return each_element(self, run, mdct_forward, dx, dz);
+}
+
 /* A sample lies in its own column's block and half of one neighbour's. */
 static flow_halo halo(const flow *self) {
     (void)self;
@@ -69,6 +76,7 @@ static const flow_class mdct_class = {.name = "mdct",
                                       .forward = forward,
                                       .inverse = inverse,
                                       .backward = backward,
+                                      .inverse_backward = inverse_backward,
                                       .halo = halo,
                                       .stream = mdct_stream_new,
                                       .destroy = destroy};
@@ -94,7 +102,8 @@ vocode_status mdct_build(const mdct_options *options, flow_dims dims, param_set 
     if (dims.channels != 1)
         return failed(error, VOCODE_VALUE, "mdct %s: expected one channel of samples, found %zu", prefix,
                       dims.channels);
-    TRY(flow_new(sizeof(mdct_flow), &mdct_class, FLOW_VOLUME_PRESERVING | FLOW_REINVERTIBLE, dims, prefix, out, error));
+    TRY(flow_new(sizeof(mdct_flow), &mdct_class,
+                 FLOW_VOLUME_PRESERVING | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims, prefix, out, error));
     vocode_status status = mdct_new(options->bins, &((mdct_flow *)*out)->transform, error);
     if (status != VOCODE_OK) return flow_abandon(out, status);
     (*out)->fold = options->bins;

@@ -167,6 +167,24 @@ static vocode_status rebuild(const flow *base, const flow_run *run, const real *
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    const multiscale *self = (const multiscale *)base;
+    arena *scratch = &run->work->scratch;
+    size_t mark = scratch->used, count = flow_shape_count(run->shape);
+    real *y = arena_reals(scratch, count), *dy = arena_reals(scratch, count);
+    real *rest = arena_reals(scratch, count), *drest = arena_reals(scratch, count);
+    for (size_t k = 0; k < self->levels.count; k++) {
+        level_view level = view_level(self, k, run);
+        flow_run part = parts_run(&self->levels, k, run);
+        TRY(flow_inverse_backward(self->levels.items[k], &part, k ? rest : x, y, k ? drest : dx, dy, tape));
+        split(run->work, &level, y, z, rest);
+        split(run->work, &level, dy, dz, drest);
+    }
+    arena_release(scratch, mark);
+    return VOCODE_OK;
+}
+
 static void init(flow *base, uint64_t seed) {
     parts_init(&((multiscale *)base)->levels, seed);
 }
@@ -213,6 +231,7 @@ static const flow_class multiscale_class = {.name = "multiscale",
                                             .inverse = inverse,
                                             .backward = backward,
                                             .rebuild = rebuild,
+                                            .inverse_backward = inverse_backward,
                                             .halo = halo,
                                             .stream = multiscale_stream_new,
                                             .destroy = destroy};

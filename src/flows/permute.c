@@ -48,13 +48,24 @@ static vocode_status backward(const flow *self, const flow_run *run, const real 
     return scatter(self, run, dz, dx);
 }
 
+static vocode_status inverse_backward(const flow *self, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    (void)tape;
+    TRY(gather(self, run, x, z));
+    return gather(self, run, dx, dz);
+}
+
 static void destroy(flow *self) {
     aligned_free(((permute *)self)->order);
     free(self);
 }
 
-static const flow_class permute_class = {
-    .name = "permute", .forward = forward, .inverse = inverse, .backward = backward, .destroy = destroy};
+static const flow_class permute_class = {.name = "permute",
+                                         .forward = forward,
+                                         .inverse = inverse,
+                                         .backward = backward,
+                                         .inverse_backward = inverse_backward,
+                                         .destroy = destroy};
 
 #define NAME_OF(name) #name,
 static const char *const order_names[] = {PERMUTATION_LIST(NAME_OF) NULL};
@@ -81,8 +92,8 @@ const config_key permute_keys[] = {
 vocode_status permute_build(const permute_options *options, flow_dims dims, param_set *set, const char *prefix,
                             flow **out, vocode_error *error) {
     (void)set;
-    TRY(flow_new(sizeof(permute), &permute_class, FLOW_VOLUME_PRESERVING | FLOW_REINVERTIBLE, dims, prefix, out,
-                 error));
+    TRY(flow_new(sizeof(permute), &permute_class,
+                 FLOW_VOLUME_PRESERVING | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims, prefix, out, error));
     permute *self = (permute *)*out;
     self->order = aligned_new(dims.channels, sizeof *self->order); /* checks for overflow */
     if (!self->order)

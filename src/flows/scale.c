@@ -5,7 +5,7 @@
  *
  *     l = network(cond) + offset      x, z, l [T, C]
  *     z = x exp(-l),  x = z exp(l);   log|det dz/dx| = -sum l
- *     dx = dz exp(-l),  dl = -dz z - dlogdet
+ *     dx = dz exp(-l),  dl = -dz z - dlogdet;  of samples: dz = dx exp(l),  dl = dz z
  *
  * x does not enter l, so both directions cost one run of the network, and neither is sequential. */
 #include <stdlib.h>
@@ -120,6 +120,16 @@ static vocode_status rebuild(const flow *base, const flow_run *run, const real *
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    size_t start = tape->used;
+    TRY(flow_retrace(base, run, x, z, tape));
+    const real *log_scale = arena_reals(tape, flow_shape_count(run->shape));
+    tape->used = start;
+    multiply(run, dx, log_scale, 1, dz);
+    return flow_give_back(base, run, x, z, dz, tape);
+}
+
 static void init(flow *base, uint64_t seed) {
     network *net = ((scale *)base)->net;
     net->type->init(net, seed);
@@ -161,6 +171,7 @@ static const flow_class scale_class = {.name = "scale",
                                        .inverse = inverse,
                                        .backward = backward,
                                        .rebuild = rebuild,
+                                       .inverse_backward = inverse_backward,
                                        .halo = halo,
                                        .stream = scale_stream_new,
                                        .destroy = destroy};
@@ -169,7 +180,8 @@ vocode_status scale_build(const scale_options *options, flow_dims dims, param_se
                           vocode_error *error) {
     *out = NULL;
     if (!dims.cond_channels) return failed(error, VOCODE_VALUE, "scale %s: expected conditioning, found none", prefix);
-    TRY(flow_new(sizeof(scale), &scale_class, FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE, dims, prefix, out, error));
+    TRY(flow_new(sizeof(scale), &scale_class, FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY,
+                 dims, prefix, out, error));
     scale *self = (scale *)*out;
     self->offset = (real)options->offset;
     self->base.cond_channels = dims.cond_channels;

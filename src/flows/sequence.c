@@ -116,6 +116,22 @@ static vocode_status rebuild(const flow *base, const flow_run *run, const real *
     return VOCODE_OK;
 }
 
+static vocode_status inverse_backward(const flow *base, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    const flow_parts *parts = sequence_parts(base);
+    size_t mark = run->work->scratch.used;
+    real *spare_z = spare_array(run, parts), *spare_dz = spare_array(run, parts);
+    for (size_t k = 0; k < parts->count; k++) {
+        real *to = turn(k, parts->count - 1, z, spare_z), *dto = turn(k, parts->count - 1, dz, spare_dz);
+        flow_run part = parts_run(parts, k, run);
+        TRY(flow_inverse_backward(parts->items[k], &part, x, to, dx, dto, tape));
+        x = to;
+        dx = dto;
+    }
+    arena_release(&run->work->scratch, mark);
+    return VOCODE_OK;
+}
+
 static void init(flow *base, uint64_t seed) {
     parts_init(sequence_parts(base), seed);
 }
@@ -158,6 +174,7 @@ static const flow_class sequence_class = {.name = "sequence",
                                           .inverse = inverse,
                                           .backward = backward,
                                           .rebuild = rebuild,
+                                          .inverse_backward = inverse_backward,
                                           .halo = halo,
                                           .stream = sequence_stream_new,
                                           .destroy = destroy};

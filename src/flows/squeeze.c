@@ -33,12 +33,24 @@ static vocode_status backward(const flow *self, const flow_run *run, const real 
     return copy(run, dz, dx);
 }
 
+static vocode_status inverse_backward(const flow *self, const flow_run *run, const real *x, real *z, const real *dx,
+                                      real *dz, arena *tape) {
+    (void)tape;
+    (void)self;
+    TRY(copy(run, x, z));
+    return copy(run, dx, dz);
+}
+
 static void destroy(flow *self) {
     free(self);
 }
 
-static const flow_class squeeze_class = {
-    .name = "squeeze", .forward = forward, .inverse = inverse, .backward = backward, .destroy = destroy};
+static const flow_class squeeze_class = {.name = "squeeze",
+                                         .forward = forward,
+                                         .inverse = inverse,
+                                         .backward = backward,
+                                         .inverse_backward = inverse_backward,
+                                         .destroy = destroy};
 
 #define MOST_FACTOR 65536
 
@@ -61,7 +73,8 @@ vocode_status squeeze_build(const squeeze_options *options, flow_dims dims, para
     if (!options->factor || __builtin_mul_overflow(dims.channels, options->factor, &channels))
         return failed(error, VOCODE_VALUE, "squeeze %s: expected a factor between 1 and %d, found %zu", prefix,
                       MOST_FACTOR, options->factor);
-    TRY(flow_new(sizeof **out, &squeeze_class, FLOW_VOLUME_PRESERVING | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE, dims,
+    TRY(flow_new(sizeof **out, &squeeze_class,
+                 FLOW_VOLUME_PRESERVING | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims,
                  prefix, out, error));
     (*out)->fold = options->factor;
     return VOCODE_OK;

@@ -131,6 +131,7 @@ vocode_status train_log_step(train_log *log, const train_progress *now, vocode_e
     json_t *object = json_object();
     json_object_set_new(object, "step", json_integer((json_int_t)now->step));
     put_loss(object, "", now->likelihood, now->loss);
+    if (!isnan(now->spectral)) put(object, "spectral", now->spectral);
     put(object, "gradient_norm", now->norm);
     put(object, "learning_rate", now->rate);
     put(object, "audio_seconds_a_second", now->audio_rate);
@@ -143,6 +144,7 @@ vocode_status train_log_validation(train_log *log, const train_validation *now, 
     json_t *object = json_object();
     json_object_set_new(object, "step", json_integer((json_int_t)now->step));
     put_loss(object, "validation_", now->likelihood, now->loss);
+    if (!isnan(now->spectral)) put(object, "validation_spectral", now->spectral);
     json_object_set_new(object, "best", json_boolean(now->best));
     return append(log, object, error);
 }

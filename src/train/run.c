@@ -12,6 +12,22 @@
 #include "train/folder.h"
 #include "train/log.h"
 
+/* Of numbers some of which are missing (NAN). */
+typedef struct mean {
+    double sum;
+    uint64_t count;
+} mean;
+
+static void mean_add(mean *self, double value) {
+    if (isnan(value)) return;
+    self->sum += value;
+    self->count++;
+}
+
+static double mean_of(const mean *self) {
+    return self->count ? self->sum / (double)self->count : NAN;
+}
+
 typedef struct run {
     const train_request *request;
     const train_watcher *watcher;
@@ -25,6 +41,7 @@ typedef struct run {
     double pace;       /* seconds a step, smoothed */
     double loss, norm; /* sums since the last line of the log */
     uint64_t summed;   /* steps in them */
+    mean spectral;     /* of batches since then */
     uint64_t saved;    /* the step of last.safetensors; SAVED_NONE before there is one */
     bool best;         /* the last validation was the best, and is not saved yet */
     bool leads;        /* rank 0, or alone */
@@ -225,8 +242,9 @@ static vocode_status save(run *self, bool numbered, vocode_error *error) {
     return VOCODE_OK;
 }
 
-static vocode_status score_held_out(run *self, size_t count, double *loss, vocode_error *error) {
+static vocode_status score_held_out(run *self, size_t count, train_validation *now, vocode_error *error) {
     double sum = 0;
+    mean spectral = {0, 0};
     const train_team *team = self->request->team;
     for (size_t i = team_rank(team); i < count; i += team_size(team)) {
         train_batch batch;
@@ -234,8 +252,11 @@ static vocode_status score_held_out(run *self, size_t count, double *loss, vocod
         TRY(feed_validation(self->feed, i, &batch, error));
         TRY(trainer_score(self->trainer, &batch, i, &one, error));
         sum += one;
+        mean_add(&spectral, trainer_spectral(self->trainer));
     }
-    *loss = team_sum(team, sum) / (double)count + self->constant;
+    double spectral_sum = team_sum(team, spectral.sum), spectral_count = team_sum(team, (double)spectral.count);
+    now->loss = team_sum(team, sum) / (double)count + self->constant;
+    now->spectral = spectral_count > 0 ? spectral_sum / spectral_count : NAN;
     return VOCODE_OK;
 }
 
@@ -246,7 +267,7 @@ static vocode_status validate(run *self, vocode_error *error) {
     if (count == 0) return VOCODE_OK;
     train_validation now = {.step = state->step, .likelihood = self->likelihood};
     TRY(trainer_exchange(training, error));
-    vocode_status status = score_held_out(self, count, &now.loss, error);
+    vocode_status status = score_held_out(self, count, &now, error);
     if (status == VOCODE_OK) {
         now.best = now.loss < state->best;
         if (self->watcher->validated) self->watcher->validated(self->watcher->context, &now, training->model);
@@ -287,6 +308,7 @@ static void report(run *self, const train_outcome *outcome) {
                                .loss = self->summed ? self->loss / (double)self->summed : NAN,
                                .norm = self->summed ? self->norm / (double)self->summed : NAN,
                                .rate = outcome->rate,
+                               .spectral = mean_of(&self->spectral),
                                .audio_rate = audio / self->pace,
                                .seconds = state->seconds,
                                .seconds_left = self->pace * (double)(settings->steps - state->step)};
@@ -296,6 +318,7 @@ static void report(run *self, const train_outcome *outcome) {
     if (train_log_step(self->log, &progress, &trouble) != VOCODE_OK) warn_of(self, &trouble);
     self->loss = self->norm = 0;
     self->summed = 0;
+    self->spectral = (mean){0, 0};
 }
 
 static vocode_status take_step(run *self, train_outcome *outcome, vocode_error *error) {
@@ -307,6 +330,7 @@ static vocode_status take_step(run *self, train_outcome *outcome, vocode_error *
         TRY(feed_next(self->feed, &batch, error));
         TRY(trainer_gradient(self->trainer, &batch, &loss, error));
         sum += loss;
+        mean_add(&self->spectral, trainer_spectral(self->trainer));
     }
     vocode_status status = trainer_update(self->trainer, sum / (double)batches, outcome, error);
     if (outcome->skipped) status = team_agree(self->request->team, status, error);

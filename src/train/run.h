@@ -14,6 +14,7 @@ typedef struct train_progress {
     uint64_t step, steps, skipped;
     bool likelihood;
     double loss, norm, rate; /* norm: of the gradient; rate: of learning */
+    double spectral;         /* loss of samples; NAN where no step since the last report had one */
     double audio_rate;       /* seconds of audio a second */
     double seconds, seconds_left;
 } train_progress;
@@ -22,6 +23,7 @@ typedef struct train_validation {
     uint64_t step;
     bool likelihood, best;
     double loss;
+    double spectral; /* loss of samples; NAN where there is none */
 } train_validation;
 
 /* Each function may be NULL. */

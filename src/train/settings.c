@@ -50,6 +50,11 @@ static const config_key own_keys[] = {
     CHOICE(precision, precisions,
            "of the products of training steps; bf16: operands are rounded to bfloat16, which takes AVX512-BF16 to be "
            "faster"),
+    NUMBER(spectral_weight, 0, 0, 1e6, "of a spectral loss of samples beside the likelihood; 0: none"),
+    WHOLE(spectral_every, 1, 1, NO_END, "steps from one that has it to the next"),
+    NUMBER(spectral_mel_weight, 1, 0, 1e3, "in it, of the distance of the samples' mel from the data's"),
+    NUMBER(spectral_repulsion, 1, 0, 1, "in it, how far samples are kept apart: 1 as data are, 0 not at all"),
+    NUMBER(spectral_sigma, 0, 0, 10, "standard deviation of its samples' noise; 0: the model's sigma"),
     WHOLE(validate_every, 1000, 0, NO_END, "steps between validations; 0: none"),
     WHOLE(validate_batches, 8, 1, 65536, "batches of held-out segments that a validation takes"),
     WHOLE(checkpoint_every, 1000, 1, NO_END, "steps between checkpoints"),

@@ -22,6 +22,8 @@ typedef struct train_settings {
     int memory;          /* block_memory */
     int norm_statistics; /* train_norms */
     int precision;       /* train_precision */
+    double spectral_weight, spectral_mel_weight, spectral_repulsion, spectral_sigma;
+    size_t spectral_every;
     size_t checkpoint_every, keep, validate_every, validate_batches, log_every, most_skipped;
 } train_settings;
 

@@ -24,6 +24,20 @@ static vocode_status check_segment(const vocode_model *model, const train_config
                   config->path, hop, segment);
 }
 
+static block_objective objective_of(const trainer *self, uint64_t step, bool spectral) {
+    const train_settings *settings = self->settings;
+    double sigma = settings->spectral_sigma > 0 ? settings->spectral_sigma : self->model->settings.sigma;
+    return (block_objective){.sigma = settings->sigma,
+                             .memory = (block_memory)settings->memory,
+                             .bf16 = settings->precision == TRAIN_BF16,
+                             .seed = settings->seed,
+                             .step = step,
+                             .spectral = {.weight = spectral ? settings->spectral_weight : 0,
+                                          .mel_weight = settings->spectral_mel_weight,
+                                          .repulsion = settings->spectral_repulsion,
+                                          .sigma = sigma}};
+}
+
 static vocode_status fill(trainer *self, const train_config *config, vocode_error *error) {
     const train_settings *settings = self->settings;
     const vocode_model *model = self->model;
@@ -33,7 +47,8 @@ static vocode_status fill(trainer *self, const train_config *config, vocode_erro
     if (settings->norm_statistics == TRAIN_NORMS_BATCH) self->norm.recent = self->arrays.grads;
     self->kept = aligned_new(invertible_count(&model->params) + 1, sizeof(real));
     if (!self->kept) return failed(error, VOCODE_MEMORY, "cannot allocate a copy of the invertible matrices");
-    return block_trainer_new(model, self->shape, self->threads, (block_memory)settings->memory, &self->blocks, error);
+    block_objective plan = objective_of(self, 0, true);
+    return block_trainer_new(model, self->shape, self->threads, &plan, &self->blocks, error);
 }
 
 vocode_status trainer_new(vocode_model *model, const train_config *config, trainer **out, vocode_error *error) {
@@ -66,27 +81,21 @@ void trainer_free(trainer *self) {
     free(self);
 }
 
-static block_objective objective_of(const trainer *self, uint64_t step) {
-    const train_settings *settings = self->settings;
-    return (block_objective){.sigma = settings->sigma,
-                             .memory = (block_memory)settings->memory,
-                             .bf16 = settings->precision == TRAIN_BF16,
-                             .seed = settings->seed,
-                             .step = step};
-}
-
 vocode_status trainer_gradient(trainer *self, const train_batch *batch, double *loss, vocode_error *error) {
-    block_objective objective = objective_of(self, self->state.batches + team_rank(self->team));
+    bool spectral = self->state.step % self->settings->spectral_every == 0;
+    block_objective objective = objective_of(self, self->state.batches + team_rank(self->team), spectral);
     self->state.batches += team_size(self->team);
     self->gathered++;
-    if (self->sharing) objective.watch = sharing_begin(self->sharing, self->gathered == self->settings->accumulate);
+    /* The loss of samples adds to every flow's gradient after the likelihood's backward: nothing is ready early. */
+    bool early = self->gathered == self->settings->accumulate && !(objective.spectral.weight > 0);
+    if (self->sharing) objective.watch = sharing_begin(self->sharing, early);
     objective.norm = self->norm.recent ? &self->norm : NULL;
     return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, self->arrays.grads, error);
 }
 
 vocode_status trainer_score(trainer *self, const train_batch *batch, uint64_t index, double *loss,
                             vocode_error *error) {
-    block_objective objective = objective_of(self, index);
+    block_objective objective = objective_of(self, index, true);
     return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, NULL, error);
 }
 
@@ -194,6 +203,10 @@ vocode_status trainer_exchange(trainer *self, vocode_error *error) {
 vocode_status trainer_load(trainer *self, const char *path, vocode_error *error) {
     TRY(checkpoint_read(path, &self->arrays, &self->state, error));
     return model_prepare(self->model, error);
+}
+
+double trainer_spectral(const trainer *self) {
+    return block_trainer_spectral(self->blocks);
 }
 
 double trainer_constant(const trainer *self) {

@@ -61,6 +61,9 @@ vocode_status trainer_exchange(trainer *self, vocode_error *error);
 /* The loss of a batch without a gradient; index is its place among the batches of validation. */
 vocode_status trainer_score(trainer *self, const train_batch *batch, uint64_t index, double *loss, vocode_error *error);
 
+/* The loss of samples of the last batch that was given to either; NAN where it had none. The loss has no part of it. */
+double trainer_spectral(const trainer *self);
+
 /* Continues from a checkpoint. */
 vocode_status trainer_load(trainer *self, const char *path, vocode_error *error);
 

@@ -1,14 +1,19 @@
 /* Training steps: the memory that they need, planned once, and the objective that most models have. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "nn/batch_norm.h"
 #include "vocoder/blocks.h"
+#include "vocoder/sample_loss.h"
 
 struct block_trainer {
     const vocode_model *model;
     block_shape shape;
     block_memory memory;
+    block_spectral spectral;
+    sample_energy *energy; /* where spectral has a weight */
+    double last_spectral;
     compute work;
     arena tape;
     real *cond, *dcond;
@@ -86,16 +91,23 @@ static vocode_status run_objective(const vocode_model *model, const block_task *
     return model->type->objective ? model->type->objective(model, task, loss) : likelihood(model, task, loss);
 }
 
+/* The loss of samples beside it, where the step asks for one. */
+static vocode_status run_spectral(const block_trainer *trainer, const block_task *task, double *loss) {
+    if (!trainer->energy || !(task->objective->spectral.weight > 0)) return VOCODE_OK;
+    return sample_loss(trainer->model, task, trainer->energy, loss);
+}
+
 /* What conditioning, objective and the conditioning's gradient need from the two arenas: a dry run of a step. */
 static vocode_status measure(const block_trainer *trainer, arena *scratch, arena *tape, vocode_error *error) {
     const vocode_model *model = trainer->model;
     block_shape shape = trainer->shape;
     compute dry = {.scratch = arena_over(NULL, 0), .threads = trainer->work.threads};
-    block_objective objective = {.sigma = 1, .memory = trainer->memory};
+    block_objective objective = {.sigma = 1, .memory = trainer->memory, .spectral = trainer->spectral};
     *tape = arena_over(NULL, 0);
     block_task task = {.shape = shape, .work = &dry, .tape = tape, .objective = &objective, .error = error};
     model->type->condition(model, &dry, shape.batch, shape.frames, NULL, shape.columns, NULL);
     TRY(run_objective(model, &task, NULL));
+    TRY(run_spectral(trainer, &task, NULL));
     if (model->type->condition_backward)
         model->type->condition_backward(model, &dry, shape.batch, shape.frames, NULL, shape.columns, NULL, NULL);
     *scratch = dry.scratch;
@@ -108,6 +120,11 @@ static vocode_status measure(const block_trainer *trainer, arena *scratch, arena
 static vocode_status plan(block_trainer *trainer, vocode_error *error) {
     arena scratch, tape, layout = arena_over(NULL, 0);
     TRY(blocks_check(trainer->model, trainer->shape, error));
+    if (trainer->spectral.weight > 0) {
+        TRY(sample_loss_check(trainer->model, trainer->shape.columns * trainer->model->group, error));
+        TRY(sample_energy_new(trainer->model, trainer->spectral.repulsion, trainer->spectral.mel_weight,
+                              &trainer->energy, error));
+    }
     TRY(measure(trainer, &scratch, &tape, error));
     size_t count = blocks_cond_count(trainer->model, trainer->shape), room = scratch.peak + ARENA_ALIGNMENT;
     for (int pass = 0; pass < 2; pass++) {
@@ -125,8 +142,8 @@ static vocode_status plan(block_trainer *trainer, vocode_error *error) {
     return VOCODE_OK;
 }
 
-vocode_status block_trainer_new(const vocode_model *model, block_shape shape, int threads, block_memory memory,
-                                block_trainer **out, vocode_error *error) {
+vocode_status block_trainer_new(const vocode_model *model, block_shape shape, int threads,
+                                const block_objective *plan_for, block_trainer **out, vocode_error *error) {
     *out = NULL;
     if (model->params.fixed)
         return failed(error, VOCODE_ARGUMENT,
@@ -135,7 +152,9 @@ vocode_status block_trainer_new(const vocode_model *model, block_shape shape, in
     if (!trainer) return failed(error, VOCODE_MEMORY, "cannot allocate a trainer");
     *trainer = (block_trainer){.model = model,
                                .shape = shape,
-                               .memory = memory,
+                               .memory = plan_for->memory,
+                               .spectral = plan_for->spectral,
+                               .last_spectral = NAN,
                                .work = {.scratch = arena_over(NULL, 0), .threads = block_threads(threads)}};
     vocode_status status = plan(trainer, error);
     if (status != VOCODE_OK) {
@@ -166,15 +185,22 @@ vocode_status block_trainer_run(block_trainer *trainer, const block_objective *o
     trainer->work.scratch.used = trainer->tape.used = 0; /* whatever a failed step left */
     model->type->condition(model, &trainer->work, shape.batch, shape.frames, mel, shape.columns, trainer->cond);
     if (grads) memset(trainer->dcond, 0, blocks_cond_count(model, shape) * sizeof(real));
+    trainer->last_spectral = NAN;
     TRY(run_objective(model, &task, loss));
+    TRY(run_spectral(trainer, &task, &trainer->last_spectral));
     if (grads && model->type->condition_backward)
         model->type->condition_backward(model, &trainer->work, shape.batch, shape.frames, mel, shape.columns,
                                         trainer->dcond, grads);
     return VOCODE_OK;
 }
 
+double block_trainer_spectral(const block_trainer *trainer) {
+    return trainer->last_spectral;
+}
+
 void block_trainer_free(block_trainer *trainer) {
     if (!trainer) return;
+    sample_energy_free(trainer->energy);
     aligned_free(trainer->storage);
     free(trainer);
 }
@@ -183,7 +209,7 @@ vocode_status blocks_gradient(const vocode_model *model, block_shape shape, int 
                               const block_objective *objective, const real *mel, const real *x, double *loss,
                               real *grads, vocode_error *error) {
     block_trainer *trainer;
-    TRY(block_trainer_new(model, shape, threads, objective->memory, &trainer, error));
+    TRY(block_trainer_new(model, shape, threads, objective, &trainer, error));
     vocode_status status = block_trainer_run(trainer, objective, mel, x, loss, grads, error);
     block_trainer_free(trainer);
     return status;

@@ -16,14 +16,20 @@ vocode_status blocks_inverse(const vocode_model *model, block_shape shape, int t
  * between steps (and is prepared again then), not its sizes. One step at a time. */
 typedef struct block_trainer block_trainer;
 
-/* VOCODE_ARGUMENT where model_prepare_training has not been called. */
-vocode_status block_trainer_new(const vocode_model *model, block_shape shape, int threads, block_memory memory,
+/* plan: an objective as steps will have, of which the memory and spectral are read. VOCODE_ARGUMENT where
+ * model_prepare_training has not been called, VOCODE_VALUE where the model has no such loss of samples. */
+vocode_status block_trainer_new(const vocode_model *model, block_shape shape, int threads, const block_objective *plan,
                                 block_trainer **out, vocode_error *error);
 
 /* The loss of a batch (vocoder_class.objective) and, unless grads is NULL, its gradient, which accumulates into grads
- * (flat, by param.offset, params.total reals). objective->memory is what the trainer was planned for. */
+ * (flat, by param.offset, params.total reals). objective->memory is what the trainer was planned for, and the loss of
+ * samples is computed, with spectral.weight times its gradient in grads, where both it and the plan have a weight; its
+ * other numbers are the plan's. */
 vocode_status block_trainer_run(block_trainer *trainer, const block_objective *objective, const real *mel,
                                 const real *x, double *loss, real *grads, vocode_error *error);
+
+/* The last run's loss of samples, which loss has no part of; NAN where there was none. */
+double block_trainer_spectral(const block_trainer *trainer);
 
 void block_trainer_free(block_trainer *trainer); /* NULL is fine */
 

@@ -81,12 +81,6 @@ static vocode_status build_field(vocode_model *model, flow **out, vocode_error *
                       error);
 }
 
-static vocode_status make_distances(const vocode_model *model, cnf_parts *own, vocode_error *error) {
-    const cnf_sizes *sizes = model->sizes;
-    TRY(spectral_energy_new(&own->spectral, error));
-    return model->has_mel && sizes->mel_weight > 0 ? mel_distance_new(&model->mel, &own->mel, error) : VOCODE_OK;
-}
-
 static vocode_status build(vocode_model *model, bool normed, vocode_error *error) {
     (void)normed; /* no weight norm in these networks */
     const cnf_sizes *sizes = model->sizes;
@@ -96,7 +90,8 @@ static vocode_status build(vocode_model *model, bool normed, vocode_error *error
     vocode_status status = VOCODE_OK;
     if (own) own->parts = parts;
     if (!own || !parts) status = failed(error, VOCODE_MEMORY, "cannot allocate a chain of %zu flows", count);
-    if (status == VOCODE_OK && sizes->objective == CNF_SPECTRAL) status = make_distances(model, own, error);
+    if (status == VOCODE_OK && sizes->objective == CNF_SPECTRAL)
+        status = sample_energy_new(model, sizes->repulsion, sizes->mel_weight, &own->energy, error);
     if (status == VOCODE_OK) status = frameflow_build_parts(model, 1, parts, error);
     if (status == VOCODE_OK) status = build_field(model, &parts[FRAMEFLOW_FRONT], error);
     if (!own) free(parts);
@@ -110,8 +105,7 @@ static vocode_status build(vocode_model *model, bool normed, vocode_error *error
 
 static void destroy(vocode_model *model) {
     cnf_parts *own = model->own;
-    spectral_energy_free(own->spectral);
-    mel_distance_free(own->mel);
+    sample_energy_free(own->energy);
     free(own->parts);
     free(own);
 }

@@ -2,9 +2,8 @@
 #ifndef VOCODER_FRAMEFLOW_CNF_H
 #define VOCODER_FRAMEFLOW_CNF_H
 
-#include "dsp/mel_distance.h"
-#include "dsp/spectral_energy.h"
 #include "vocoder/frameflow.h"
+#include "vocoder/sample_energy.h"
 
 typedef enum cnf_objective { CNF_MATCH, CNF_SPECTRAL } cnf_objective;
 
@@ -22,8 +21,7 @@ typedef struct cnf_parts {
     const flow *field;
     flow *const *couplings; /* [coupling_count], from data to latent */
     size_t coupling_count;
-    spectral_energy *spectral; /* where the objective asks for it */
-    mel_distance *mel;         /* the same, where the model has a mel convention and mel_weight is not zero */
+    sample_energy *energy; /* where the objective asks for it */
 } cnf_parts;
 
 /* vocoder_class.objective */

@@ -7,15 +7,14 @@
  *
  * spectral: two drafts of noise at the deviation of synthesis, independent of the data but for the mel, are carried
  * through the configured steps and back to samples, and compared with the data and with each other
- * (dsp/spectral_energy.h); their mels, which they were told, are compared with the data's (dsp/mel_distance.h,
- * mel_weight times the mean of both). Gradients come back through the MDCT, which is orthonormal, and the scale, which
+ * (vocoder/sample_energy.h). Gradients come back through the MDCT, which is orthonormal, and the scale, which
  * is linear in its rows: its inverse applied to a gradient is its transpose. */
 #include "core/rng.h"
 #include "flows/field.h"
 #include "vocoder/blocks.h"
 #include "vocoder/frameflow_cnf.h"
 
-enum { DRAFTS = 2, NOISE_STREAM = 1 }; /* seeds of a step: the times' and the noise's */
+enum { NOISE_STREAM = 1 }; /* seeds of a step: the times' and the noise's */
 
 /* One objective's run: over columns, and over samples. */
 typedef struct cnf_run {
@@ -45,7 +44,7 @@ static void draw_noise(const cnf_run *it, uint64_t draft, double deviation, real
     size_t rows = it->columns.shape.batch * it->columns.shape.frames;
     if (!measuring(it->task->work))
         rng_fill_normal(noise, rows, it->columns.shape.channels, objective->seed + NOISE_STREAM,
-                        (objective->step * DRAFTS + draft) * rows, deviation);
+                        (objective->step * ENERGY_DRAFTS + draft) * rows, deviation);
 }
 
 /* rows <- what the couplings make of them, towards the latent or from it; spare [count] is used. */
@@ -119,73 +118,21 @@ static vocode_status samples_backward(const cnf_run *it, const real *dy, real *s
     return VOCODE_OK;
 }
 
-/* What the loop over batch elements works on. */
-typedef struct energy_job {
-    const cnf_run *it;
-    const real *x;
-    real *y[DRAFTS], *dy[DRAFTS];
-    arena *memory; /* [batch] */
-    double *sums;  /* [batch] */
-} energy_job;
-
-/* Of one signal, or the scratch that it takes. */
-static double element_distance(const energy_job *job, size_t each, size_t at, double share, arena *memory) {
-    const cnf_sizes *sizes = job->it->model->sizes;
-    const cnf_parts *own = job->it->own;
-    const real *x = memory->base ? job->x + at : NULL;
-    const real *y[DRAFTS] = {part_of(job->y[0], at), part_of(job->y[1], at)};
-    real *dy[DRAFTS] = {part_of(job->dy[0], at), part_of(job->dy[1], at)};
-    double sum = spectral_energy_run(own->spectral, each, x, y[0], y[1], sizes->repulsion, share, dy[0], dy[1], memory);
-    double half = sizes->mel_weight / DRAFTS;
-    for (size_t i = 0; own->mel && i < DRAFTS; i++)
-        sum += half * mel_distance_run(own->mel, each, x, y[i], share * half, dy[i], memory);
-    return sum;
-}
-
-static void element_energy(void *context, size_t b) {
-    const energy_job *job = context;
-    size_t batch = job->it->columns.shape.batch, each = job->it->count / batch, at = b * each;
-    job->sums[b] = element_distance(job, each, at, 1 / (double)batch, &job->memory[b]);
-}
-
-/* The mean energy of the batch; dy are its gradients where they are given. */
-static double mean_energy(const cnf_run *it, real *const y[DRAFTS], real *const dy[DRAFTS]) {
-    compute *work = it->task->work;
-    size_t mark = work->scratch.used, batch = it->columns.shape.batch;
-    arena counting = arena_over(NULL, 0);
-    element_distance(&(energy_job){.it = it}, it->count / batch, 0, 0, &counting);
-    energy_job job = {it, it->task->x, {y[0], y[1]}, {dy[0], dy[1]}, NULL, NULL};
-    job.memory = arena_take(&work->scratch, batch, sizeof *job.memory);
-    job.sums = arena_take(&work->scratch, batch, sizeof *job.sums);
-    double sum = 0;
-    for (size_t b = 0; b < batch; b++) {
-        void *own = arena_take(&work->scratch, counting.peak, 1);
-        if (job.memory) job.memory[b] = arena_over(own, counting.peak);
-    }
-    for (size_t i = 0; dy[0] && i < DRAFTS; i++) run_zero(work, it->count, dy[i]);
-    run_tasks(work, batch, element_energy, &job);
-    for (size_t b = 0; !measuring(work) && b < batch; b++) sum += job.sums[b] / (double)batch;
-    arena_release(&work->scratch, mark);
-    return sum;
-}
-
 static vocode_status spectral(const cnf_run *it, double *loss) {
     arena *scratch = &it->task->work->scratch, *tape = it->task->tape;
-    size_t mark = scratch->used, starts[DRAFTS];
+    size_t mark = scratch->used, starts[ENERGY_DRAFTS];
     bool gradients = it->task->grads || measuring(it->task->work);
-    real *y[DRAFTS], *dy[DRAFTS] = {NULL, NULL}, *spare = arena_reals(scratch, it->count);
-    if (it->count / it->columns.shape.batch < SPECTRAL_LONGEST)
-        return failed(it->task->error, VOCODE_VALUE, "expected segments of at least %d samples, found %zu",
-                      SPECTRAL_LONGEST, it->count / it->columns.shape.batch);
-    for (size_t i = 0; i < DRAFTS; i++) {
+    real *y[ENERGY_DRAFTS], *dy[ENERGY_DRAFTS] = {NULL, NULL}, *spare = arena_reals(scratch, it->count);
+    TRY(sample_energy_check(it->samples.shape.frames, it->task->error));
+    for (size_t i = 0; i < ENERGY_DRAFTS; i++) {
         starts[i] = tape->used;
         y[i] = arena_reals(scratch, it->count);
         TRY(make_samples(it, i, y[i], spare, tape));
     }
-    for (size_t i = 0; gradients && i < DRAFTS; i++) dy[i] = arena_reals(scratch, it->count);
-    double energy = mean_energy(it, y, dy);
+    for (size_t i = 0; gradients && i < ENERGY_DRAFTS; i++) dy[i] = arena_reals(scratch, it->count);
+    double energy = sample_energy_run(it->own->energy, it->task->work, it->samples.shape, it->task->x, y, 1, dy);
     if (!measuring(it->task->work)) *loss = energy;
-    for (size_t i = 0; gradients && i < DRAFTS; i++) {
+    for (size_t i = 0; gradients && i < ENERGY_DRAFTS; i++) {
         tape->used = starts[i];
         TRY(samples_backward(it, dy[i], spare, tape));
     }

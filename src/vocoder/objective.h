@@ -16,11 +16,19 @@ typedef struct block_shape {
  * not grow with the number of flows). */
 typedef enum block_memory { BLOCKS_TAPED, BLOCKS_REBUILT } block_memory;
 
+/* A loss of samples beside the likelihood (vocoder/sample_loss.h). */
+typedef struct block_spectral {
+    double weight; /* 0: it is not computed */
+    double mel_weight, repulsion;
+    double sigma; /* of the noise that the samples are made of */
+} block_spectral;
+
 typedef struct block_objective {
     double sigma; /* standard deviation of the latent's Gaussian */
     block_memory memory;
     bool bf16;           /* networks' products are of operands rounded to bfloat16; only where gradients are wanted */
     uint64_t seed, step; /* what an objective draws at random is a function of these and of its place in the batch */
+    block_spectral spectral;
     /* How batch norm sees the batch (nn/batch_norm.h): every batch of training goes through its recent once, in either
      * memory. NULL: by its running statistics. Only where gradients are wanted. */
     const struct norm_batch *norm;

@@ -9,7 +9,7 @@ cat >tiny.json <<'CONFIG'
  "train": {
   "steps": 40, "batch": 2, "segment": 4096, "warmup": 5, "log_every": 1,
   "checkpoint_every": 5,
-  "validate_every": 0
+  "validate_every": 0, "spectral_weight": 0.5, "spectral_every": 3
  }}
 CONFIG
 mkdir data
@@ -25,6 +25,8 @@ done
 grep -q '"about":.*negative' whole/log.jsonl || wrong "the log does not explain itself"
 [ "$(grep -c '"nll"' whole/log.jsonl)" -eq 40 ] || wrong "not a line a step"
 [ "$(grep -c '"validation_nll"' whole/log.jsonl)" -eq 2 ] || wrong "not two validations"
+[ "$(grep -c '"spectral"' whole/log.jsonl)" -eq 14 ] || wrong "the loss of samples is not logged every third step"
+[ "$(grep -c '"validation_spectral"' whole/log.jsonl)" -eq 2 ] || wrong "validations do not say the loss of samples"
 run 0 vocode info whole/best.safetensors
 prints 'frameflow'
 helper mel mel.npy '<f4' C mels 80 6
@@ -77,6 +79,10 @@ bad() {
 bad 'bad.json: line 6: train: unknown key "checkpoint_ever"; the nearest known key is "checkpoint_every"' 's/checkpoint_every/checkpoint_ever/'
 bad 'bad.json: line 5: train: key "batch" is 0, out of its range' 's/"batch": 2/"batch": 0/'
 bad 'key "segment" must be a multiple of the hop, 256, found 1000 .line 5.' 's/4096/1000/'
+bad 'expected segments of at least 2048 samples, found 1024' 's/4096/1024/'
+bad 'key "spectral_every" is 0, out of its range' 's/"spectral_every": 3/"spectral_every": 0/'
+bad 'key "spectral_weight" must be 0 for the kind frameflow-cnf, which has an objective of its own .line 7.' \
+    's/"frameflow"/"frameflow-cnf"/g'
 bad 'key "dim" is 0, out of its range 1 to 16384 .line 2.' 's/"dim": 8/"dim": 0/'
 refuses '^vocode: --set lerning_rate=1: unknown key "lerning_rate"; the nearest known key is "learning_rate"' \
     "${train[@]}" --out never --set lerning_rate=1

@@ -7,7 +7,7 @@
 
 /* The largest errors seen so far, for people. */
 typedef struct conform_worst {
-    double inverse, log_determinant, gradient, rebuild;
+    double inverse, log_determinant, gradient, rebuild, sample;
 } conform_worst;
 extern conform_worst worst;
 
@@ -29,6 +29,12 @@ void conform_batch(const flow_case *what, size_t units, uint64_t seed);
 /* REINVERTIBLE: the rebuilt gradients are the taped ones; without it, rebuilding is refused. Without STOCHASTIC_LOGDET
  * the same twice. */
 void conform_rebuild(const subject *s);
+/* SAMPLES_DIFFERENTIABLY: gradients of a function of samples with respect to the latent, the conditioning and every
+ * parameter by 4-point differences; they accumulate, and leaving some out changes no other. Without it they are
+ * refused. */
+void conform_samples(subject *s);
+/* All of them at once along one random direction, with the same bits at one thread and three. */
+void conform_sample_direction(const flow_case *what, size_t units, uint64_t seed);
 /* DATA_DEPENDENT_INIT: parameters change if and only if it is set; where it should, the data come out normalised. */
 void conform_first_batch(const subject *s);
 /* The inverse looks no further than the halo says; a flow without parts looks that far at the latent where

@@ -28,6 +28,11 @@ static vocode_status run_use(const subject *s, flow_use use, const workspace *w,
     r->run.grads = w->grads;
     r->run.dcond = w->dcond;
     if (use == FLOW_INVERSE) return flow_inverse(s->chain, &r->run, s->x, w->x);
+    if (use == FLOW_SAMPLE) {
+        vocode_status sampled = flow_inverse(s->chain, &r->run, s->dz, w->x);
+        if (sampled != VOCODE_OK) return sampled;
+        return flow_inverse_backward(s->chain, &r->run, w->x, w->z, s->x, w->dx, &r->tape);
+    }
     vocode_status status = flow_forward(s->chain, &r->run, s->x, w->z, w->logdet, tape);
     if (status != VOCODE_OK || use == FLOW_FORWARD) return status;
     r->tape.used = 0;
@@ -49,8 +54,7 @@ void conform_allocations(const subject *s) {
                    numbers(s->set.total), numbers(s->cond_count), calloc(s->batch, sizeof(double))};
     bool works = allocations_counted();
     for (int use = 0; use < FLOW_USES; use++) {
-        if (use == FLOW_REBUILD && !(s->chain->traits & FLOW_REINVERTIBLE)) continue;
-        if (use == FLOW_TRAIN && !subject_trains(s)) continue;
+        if (!subject_serves(s, (flow_use)use)) continue;
         size_t taken = 0;
         for (int pass = 0; pass < 2; pass++) { /* the first call of a BLAS or thread team takes memory for good */
             subject_run r;

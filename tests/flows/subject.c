@@ -79,12 +79,11 @@ subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t
     for (int use = 0; use < FLOW_USES; use++) {
         size_t scratch, tape;
         subject_run r;
-        if (use == FLOW_REBUILD && !(s->chain->traits & FLOW_REINVERTIBLE)) continue;
-        if (use == FLOW_TRAIN && !subject_trains(s)) continue;
+        if (!subject_serves(s, (flow_use)use)) continue;
         subject_start(s, (flow_use)use, &r);
         good(flow_measure(s->chain, &r.run, (flow_use)use, &scratch, &tape), &r.error, what->name);
         assert_true(scratch > 0);
-        assert_true(tape == 0 || use == FLOW_TRAIN || use == FLOW_REBUILD);
+        assert_true(tape == 0 || use >= FLOW_TRAIN);
         s->scratch[use] = fence(scratch);
         s->tape[use] = fence(tape);
     }
@@ -97,6 +96,15 @@ double subject_tolerance(const subject *s, double tolerance) {
 
 bool subject_trains(const subject *s) {
     return !(s->chain->traits & FLOW_MATCHED);
+}
+
+bool subject_serves(const subject *s, flow_use use) {
+    switch (use) {
+    case FLOW_TRAIN: return subject_trains(s);
+    case FLOW_REBUILD: return (s->chain->traits & FLOW_REINVERTIBLE) != 0;
+    case FLOW_SAMPLE: return (s->chain->traits & FLOW_SAMPLES_DIFFERENTIABLY) != 0;
+    default: return true;
+    }
 }
 
 void subject_free(subject *s) {
@@ -179,6 +187,17 @@ void subject_backward(const subject *s, real *dx, real *grads, real *dcond, real
     subject_check(s, use, &r);
     aligned_free(z);
     free(logdet);
+}
+
+void subject_sample_backward(const subject *s, const real *z, real *x, real *again, real *out, real *grads,
+                             real *dcond) {
+    subject_run r;
+    subject_start(s, FLOW_SAMPLE, &r);
+    r.run.grads = grads;
+    r.run.dcond = dcond;
+    good(flow_inverse(s->chain, &r.run, z, x), &r.error, s->what->name);
+    good(flow_inverse_backward(s->chain, &r.run, x, again, s->dz, out, &r.tape), &r.error, s->what->name);
+    subject_check(s, FLOW_SAMPLE, &r);
 }
 
 double subject_value(const subject *s, const real *x, const real *cond) {

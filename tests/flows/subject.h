@@ -24,7 +24,7 @@ typedef struct fenced {
     size_t size;
 } fenced;
 
-enum { FLOW_USES = FLOW_REBUILD + 1 };
+enum { FLOW_USES = FLOW_SAMPLE + 1 };
 
 typedef struct subject {
     const flow_case *what;
@@ -51,6 +51,9 @@ void subject_free(subject *s);
 /* Whether backward through it is to be had: not where the trait MATCHED says that it is refused. */
 bool subject_trains(const subject *s);
 
+/* Whether it has that use, by its traits. */
+bool subject_serves(const subject *s, flow_use use);
+
 /* A run with its own memory for that use. cond may differ from s->cond; the fences are looked at by subject_check. */
 typedef struct subject_run {
     compute work;
@@ -69,6 +72,11 @@ void subject_inverse(const subject *s, const real *z, const real *cond, real *x)
 /* The gradients of sum(dz z) + sum(dlogdet logdet); grads [set.total] and dcond [cond_count] are accumulated into, each
  * unless NULL. rebuilt: NULL for a taped run, or the place [count] for x as it is rebuilt. */
 void subject_backward(const subject *s, real *dx, real *grads, real *dcond, real *rebuilt);
+
+/* The gradients of sum(dz x) for samples x of z; x and z receive what the run made of them. grads and dcond as above.
+ */
+void subject_sample_backward(const subject *s, const real *z, real *x, real *again, real *out, real *grads,
+                             real *dcond);
 
 /* The functional that subject_backward differentiates. */
 double subject_value(const subject *s, const real *x, const real *cond);

@@ -90,6 +90,19 @@ static void rebuilding_needs_no_tape(void **state) {
     over_all(conform_rebuild, all_shapes, SEEDS);
 }
 
+static void gradients_of_samples_are_the_differences(void **state) {
+    (void)state;
+    static const test_shape few[] = {{1, 1}, {2, 3}, {3, 2}};
+    for (const flow_case *what = flow_cases; what->name; what++) {
+        for (size_t i = 0; i < sizeof few / sizeof *few; i++) {
+            subject *s = subject_new(what, few[i].units, few[i].batch, 27 + i, 1);
+            conform_samples(s);
+            subject_free(s);
+        }
+        conform_sample_direction(what, several_tiles, 29);
+    }
+}
+
 static void batch_elements_are_independent(void **state) {
     (void)state;
     for (const flow_case *what = flow_cases; what->name; what++)
@@ -139,6 +152,7 @@ int main(void) {
         cmocka_unit_test(long_gradients_are_the_slopes),
         cmocka_unit_test(gradients_accumulate),
         cmocka_unit_test(rebuilding_needs_no_tape),
+        cmocka_unit_test(gradients_of_samples_are_the_differences),
         cmocka_unit_test(batch_elements_are_independent),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(first_batches_set_what_they_should),
@@ -147,7 +161,8 @@ int main(void) {
         cmocka_unit_test(wrong_shapes_are_refused),
     };
     int status = cmocka_run_group_tests(tests, NULL, NULL);
-    print_message("largest errors: inverse %.2g, log-determinant %.2g, gradient %.2g, without a tape %.2g\n",
-                  worst.inverse, worst.log_determinant, worst.gradient, worst.rebuild);
+    print_message("largest errors: inverse %.2g, log-determinant %.2g, gradient %.2g, without a tape %.2g, of samples "
+                  "%.2g\n",
+                  worst.inverse, worst.log_determinant, worst.gradient, worst.rebuild, worst.sample);
     return status;
 }

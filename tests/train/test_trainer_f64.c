@@ -195,11 +195,39 @@ static void exchange_shows_the_average(void **unused) {
     train_config_free(&config);
 }
 
+/* Every second step has the loss of samples, and training lowers it. */
+static void samples_are_trained_too(void **unused) {
+    (void)unused;
+    static const char more[] = "\"batch\": 1, \"segment\": 2048, \"learning_rate\": 0.01, \"warmup\": 0, "
+                               "\"spectral_weight\": 2, \"spectral_every\": 2";
+    for (size_t i = 0; tiny_run_models[i]; i++) {
+        train_config config;
+        train_outcome outcome;
+        vocode_error error = {0};
+        double first = NAN, last = NAN, loss;
+        trainer *training = tiny_run_trainer(folder, tiny_run_models[i], more, &config);
+        for (int k = 0; k < 8; k++) {
+            step(training, 1, &outcome);
+            assert_true(isnan(trainer_spectral(training)) == (k % 2 == 1));
+        }
+        train_batch batch = tiny_run_batch(training, 0);
+        assert_int_equal(trainer_score(training, &batch, 0, &loss, &error), VOCODE_OK);
+        first = trainer_spectral(training);
+        for (int k = 0; k < 24; k++) step(training, 1, &outcome);
+        assert_int_equal(trainer_score(training, &batch, 0, &loss, &error), VOCODE_OK);
+        last = trainer_spectral(training);
+        if (!(last < first)) fail_msg("model %zu: samples' loss from %g to %g", i, first, last);
+        trainer_free(training);
+        train_config_free(&config);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_lowers_the_loss),         cmocka_unit_test(both_uses_of_memory_agree),
         cmocka_unit_test(accumulation_is_a_mean),           cmocka_unit_test(steps_that_are_not_finite_are_skipped),
         cmocka_unit_test(singular_matrices_are_taken_back), cmocka_unit_test(exchange_shows_the_average),
+        cmocka_unit_test(samples_are_trained_too),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -163,7 +163,7 @@ static void steps_reuse_their_memory(void **state) {
             vocode_error error = {0};
             block_objective objective = {.sigma = 0.7, .memory = (block_memory)memory};
             block_trainer *trainer;
-            assert_int_equal(block_trainer_new(f.model, f.shape, 2, objective.memory, &trainer, &error), VOCODE_OK);
+            assert_int_equal(block_trainer_new(f.model, f.shape, 2, &objective, &trainer, &error), VOCODE_OK);
             assert_int_equal(block_trainer_run(trainer, &objective, f.mel, f.x, &loss, once, &error), VOCODE_OK);
             size_t before = allocations();
             for (int step = 0; step < 2; step++)

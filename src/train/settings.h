@@ -23,6 +23,8 @@ typedef struct train_settings {
     int norm_statistics; /* train_norms */
     int precision;       /* train_precision */
     size_t checkpoint_every, keep, validate_every, validate_batches, log_every, most_skipped;
+    size_t sample_every, samples;
+    double sample_seconds;
 } train_settings;
 
 /* Every key, for help: training's, then those of the data. */

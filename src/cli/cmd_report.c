@@ -79,7 +79,7 @@ static vocode_status read_run(run_about *run, vocode_error *error) {
                         run->folder);
     TRY(read_config(run, error));
     TRY(count_parameters(run, error));
-    return samples_find(run->folder, &run->samples, error);
+    return samples_find(run->folder, run->history.step, &run->samples, error);
 }
 
 static int run_command(const arguments *given, console *out) {

@@ -13,8 +13,9 @@ static const option_row options[] = {
     {"data", 0, "PATH...", OPTION_LIST, offsetof(arguments, data),
      .doc = "recordings: folders, an LJSpeech metadata.csv, lists of paths (.txt) or audio files"},
     {"out", 0, "RUN_DIR", OPTION_TEXT, offsetof(arguments, out),
-     .doc =
-         "the run's folder: config.json, last.safetensors, best.safetensors, checkpoint-STEP.safetensors, log.jsonl"},
+     .doc = "the run's folder: config.json, last.safetensors, best.safetensors, checkpoint-STEP.safetensors, "
+            "log.jsonl, samples/, "
+            "event files for TensorBoard"},
     {"resume", 0, NULL, OPTION_FLAG, offsetof(arguments, resume),
      .doc = "go on from the folder's last checkpoint, or begin where there is none"},
     {"warm-start", 0, "MODEL", OPTION_TEXT, offsetof(arguments, warm_start),

@@ -8,6 +8,7 @@
 #define TICKS_ABOUT 5.0
 #define POINTS_MOST ((size_t)400) /* a line; more are averaged */
 #define START_SHARE 20            /* the first twentieth */
+#define DIGITS_MOST 5             /* of a label; others are powers of ten */
 #define MARGIN 0.06               /* of the axis, above and below the values */
 
 const char curve_style[] =
@@ -83,6 +84,12 @@ static void number(double value, int digits, FILE *to) {
     fprintf(to, "%s%.*f", value < 0 ? "&minus;" : "", digits, fabs(value));
 }
 
+/* Two digits, or as a whole number where that is short. */
+static void power_of_ten(double exponent, FILE *to) {
+    double value = pow(10, exponent);
+    fprintf(to, exponent >= 1 && exponent < DIGITS_MOST ? "%.0f" : "%.2g", value);
+}
+
 static double height(const axis *y, double value) {
     return BOX * (y->high - value) / (y->high - y->low);
 }
@@ -121,13 +128,12 @@ static void write_y_labels(const curve *about, const axis *y, FILE *to) {
     for (long long i = first_tick(y); (double)i * y->tick <= y->high; i++) {
         double value = (double)i * y->tick, top = height(y, value) / BOX * 100;
         fprintf(to, "<span class=\"y\" style=\"top:%.2f%%\">", top);
-        if (about->logarithmic) {
-            fprintf(to, "%.2g", pow(10, value));
-        } else if (fabs(value) < 1e-3 && value != 0) {
+        if (about->logarithmic)
+            power_of_ten(value, to);
+        else if (y->digits > DIGITS_MOST && value != 0)
             fprintf(to, "%.1e", value);
-        } else {
+        else
             number(value, value == 0 ? 0 : y->digits, to);
-        }
         fputs("</span>", to);
         if (about->other_factor == 0) continue;
         fprintf(to, "<span class=\"r\" style=\"top:%.2f%%\">", top);

@@ -1,6 +1,5 @@
 #include "cli/page.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +12,6 @@
 
 #define PICTURE_WIDTH ((size_t)560)
 #define PICTURE_HEIGHT ((size_t)192)
-#define PIXEL_BYTES 3
 
 static const char style[] =
     ":root{color-scheme:light dark;--back:#fdfdfc;--text:#1d1d1f;--soft:#5c5c66;--line:#d9d9de;--row:#f3f3f5}"
@@ -81,31 +79,19 @@ static vocode_status write_base64(const void *bytes, size_t size, FILE *to, voco
 }
 
 static vocode_status write_picture(const float *samples, size_t n, FILE *to, vocode_error *error) {
-    uint8_t *rgb = malloc(PICTURE_WIDTH * PICTURE_HEIGHT * PIXEL_BYTES);
-    unsigned char *png = NULL;
-    size_t size = 0;
-    vocode_status status = rgb ? spectrogram_draw(samples, n, PICTURE_WIDTH, PICTURE_HEIGHT, rgb, error)
-                               : failed(error, VOCODE_MEMORY, "no memory for a picture of the report");
-    if (status == VOCODE_OK) status = rgb_to_png(rgb, PICTURE_WIDTH, PICTURE_HEIGHT, &png, &size, error);
-    if (status == VOCODE_OK) status = write_base64(png, size, to, error);
+    unsigned char *png;
+    size_t size;
+    TRY(spectrogram_png(samples, n, PICTURE_WIDTH, PICTURE_HEIGHT, &png, &size, error));
+    vocode_status status = write_base64(png, size, to, error);
     free(png);
-    free(rgb);
     return status;
 }
 
-/* A 16-bit WAV of samples [n] as base64. */
 static vocode_status write_sound(const float *samples, size_t n, unsigned sample_rate, FILE *to, vocode_error *error) {
-    const double full = 32767;
-    size_t bytes = n * audio_sample_size(AUDIO_PCM16);
-    unsigned char *wav = malloc(WAV_HEADER_ROOM + bytes);
+    size_t size;
+    unsigned char *wav = wav_pcm16(samples, n, sample_rate, &size);
     if (!wav) return failed(error, VOCODE_MEMORY, "no memory for %zu samples of the report", n);
-    size_t used = wav_header(wav, sample_rate, AUDIO_PCM16, bytes);
-    for (size_t i = 0; i < n; i++) {
-        int value = (int)lrint(fmin(fmax((double)samples[i], -1), 1) * full);
-        wav[used++] = (unsigned char)(value & 0xff);
-        wav[used++] = (unsigned char)((value >> 8) & 0xff);
-    }
-    vocode_status status = write_base64(wav, used, to, error);
+    vocode_status status = write_base64(wav, size, to, error);
     free(wav);
     return status;
 }

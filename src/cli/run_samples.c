@@ -39,42 +39,51 @@ static vocode_status add_name(run_samples *to, const char *name, vocode_error *e
     return VOCODE_OK;
 }
 
-static vocode_status find_steps(run_samples *to, vocode_error *error) {
+static vocode_status find_steps(run_samples *to, uint64_t last, vocode_error *error) {
     DIR *stream = opendir(to->folder);
     if (!stream) return VOCODE_OK;
     vocode_status status = VOCODE_OK;
-    for (const struct dirent *entry; status == VOCODE_OK && (entry = readdir(stream));)
-        if (is_step(entry->d_name)) status = add_step(to, strtoull(entry->d_name, NULL, 10), error);
+    for (const struct dirent *entry; status == VOCODE_OK && (entry = readdir(stream));) {
+        uint64_t step = is_step(entry->d_name) ? strtoull(entry->d_name, NULL, 10) : UINT64_MAX;
+        if (step <= last) status = add_step(to, step, error);
+    }
     closedir(stream);
     if (to->step_count) qsort(to->steps, to->step_count, sizeof *to->steps, by_step);
     return status;
 }
 
-static vocode_status find_names(run_samples *to, vocode_error *error) {
+static bool has_name(const run_samples *samples, const char *name) {
+    for (size_t i = 0; i < samples->name_count; i++)
+        if (strcmp(samples->names[i], name) == 0) return true;
+    return false;
+}
+
+static vocode_status find_names(run_samples *to, uint64_t step, vocode_error *error) {
     static const char *const endings[] = {".wav", NULL};
     char *path = NULL;
-    if (to->step_count == 0) return VOCODE_OK;
-    if (asprintf(&path, "%s/%llu", to->folder, (unsigned long long)to->steps[to->step_count - 1]) < 0)
+    if (asprintf(&path, "%s/%llu", to->folder, (unsigned long long)step) < 0)
         return failed(error, VOCODE_MEMORY, "%s: out of memory", to->folder);
     DIR *stream = opendir(path);
     free(path);
     if (!stream) return VOCODE_OK;
     vocode_status status = VOCODE_OK;
     for (const struct dirent *entry; status == VOCODE_OK && (entry = readdir(stream));)
-        if (has_ending(entry->d_name, endings)) status = add_name(to, entry->d_name, error);
+        if (has_ending(entry->d_name, endings) && !has_name(to, entry->d_name))
+            status = add_name(to, entry->d_name, error);
     closedir(stream);
-    if (to->name_count) qsort(to->names, to->name_count, sizeof *to->names, by_name);
     return status;
 }
 
-vocode_status samples_find(const char *run_folder, run_samples *out, vocode_error *error) {
+vocode_status samples_find(const char *run_folder, uint64_t last, run_samples *out, vocode_error *error) {
     *out = (run_samples){.folder = NULL};
     if (asprintf(&out->folder, "%s/samples", run_folder) < 0) {
         out->folder = NULL;
         return failed(error, VOCODE_MEMORY, "%s: out of memory", run_folder);
     }
-    TRY(find_steps(out, error));
-    return find_names(out, error);
+    TRY(find_steps(out, last, error));
+    for (size_t i = 0; i < out->step_count; i++) TRY(find_names(out, out->steps[i], error));
+    if (out->name_count) qsort(out->names, out->name_count, sizeof *out->names, by_name);
+    return VOCODE_OK;
 }
 
 void samples_free(run_samples *samples) {

@@ -12,12 +12,13 @@ typedef struct run_samples {
     char *folder;
     uint64_t *steps; /* [step_count], growing */
     size_t step_count;
-    char **names; /* [name_count] with their ending, sorted: clips of the last step */
+    char **names; /* [name_count] with their ending, sorted: clips of any of the steps */
     size_t name_count;
 } run_samples;
 
-/* A folder without samples is an empty one. Free it with samples_free, also after a failure. */
-vocode_status samples_find(const char *run_folder, run_samples *out, vocode_error *error);
+/* Steps up to `last` alone: a run that went back makes later ones anew. A folder without samples is an empty one. Free
+ * it with samples_free, also after a failure. */
+vocode_status samples_find(const char *run_folder, uint64_t last, run_samples *out, vocode_error *error);
 void samples_free(run_samples *samples);
 
 /* The file of a clip, of a step or of the recording (NULL); the caller frees it. NULL when out of memory. */

@@ -1,12 +1,15 @@
 #include "dsp/spectrogram.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "core/arena.h"
 #include "core/fail.h"
 #include "dsp/stft.h"
+#include "io/png.h"
 
 #define POINTS 1024
+#define PIXEL_BYTES 3
 #define HOP 128
 #define RANGE_DB 80.0
 #define BRIGHT_DB (-20.0)
@@ -113,4 +116,15 @@ vocode_status spectrogram_draw(const float *samples, size_t n, size_t width, siz
     aligned_free(scratch);
     stft_free(&c.transform);
     return scratch ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory for a spectrogram");
+}
+
+vocode_status spectrogram_png(const float *samples, size_t n, size_t width, size_t height, unsigned char **png,
+                              size_t *size, vocode_error *error) {
+    *png = NULL;
+    uint8_t *rgb = calloc(width * height, PIXEL_BYTES);
+    vocode_status status = rgb ? spectrogram_draw(samples, n, width, height, rgb, error)
+                               : failed(error, VOCODE_MEMORY, "no memory for a picture of a spectrogram");
+    if (status == VOCODE_OK) status = rgb_to_png(rgb, width, height, png, size, error);
+    free(rgb);
+    return status;
 }

@@ -14,6 +14,10 @@
 vocode_status spectrogram_draw(const float *samples, size_t n, size_t width, size_t height, uint8_t *rgb,
                                vocode_error *error);
 
+/* The same as a PNG of *size bytes at *png, which the caller frees with free(); NULL after a failure. */
+vocode_status spectrogram_png(const float *samples, size_t n, size_t width, size_t height, unsigned char **png,
+                              size_t *size, vocode_error *error);
+
 /* The colour of a level 0..1, dark violet to light yellow, of steadily growing lightness. */
 void spectrogram_colour(double level, uint8_t rgb[3]);
 

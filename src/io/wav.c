@@ -1,5 +1,8 @@
 #include "io/wav.h"
 
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TAG_PCM 1u
@@ -62,4 +65,19 @@ size_t wav_header(unsigned char header[WAV_HEADER_ROOM], unsigned sample_rate, a
     }
     put_chunk(&p, "data", data_bytes);
     return (size_t)(p.at - header);
+}
+
+unsigned char *wav_pcm16(const float *mono, size_t frames, unsigned sample_rate, size_t *size) {
+    const double full = 32767;
+    size_t bytes = frames * audio_sample_size(AUDIO_PCM16);
+    pen p = {malloc(WAV_HEADER_ROOM + bytes)};
+    unsigned char *wav = p.at;
+    if (!wav) return NULL;
+    p.at += wav_header(wav, sample_rate, AUDIO_PCM16, bytes);
+    for (size_t i = 0; i < frames; i++) {
+        double value = fmin(fmax(round((double)mono[i] * full), -full - 1), full);
+        put(&p, (size_t)(uint16_t)(int16_t)value, 2);
+    }
+    *size = (size_t)(p.at - wav);
+    return wav;
 }

@@ -228,6 +228,51 @@ vocode_status dataset_valid_batch(const dataset *self, size_t index, real *mel, 
     return cut_batch(self, valid_place, index, mel, x, error);
 }
 
+size_t dataset_held_out(const dataset *self) {
+    return self->corpus.count - self->corpus.training;
+}
+
+/* The form of a clip of a recording, and where it begins. */
+static segment_place middle_of(const dataset *self, const recording *from, size_t most_frames, segment_form *form) {
+    size_t hop = self->form.hop, frames = from->samples / hop;
+    if (from->mel && from->mel_frames < frames) frames = from->mel_frames;
+    if (frames > most_frames) frames = most_frames;
+    if (frames == 0) frames = 1;
+    *form = self->form;
+    form->frames = frames;
+    form->samples = frames * hop;
+    form->lead = 0;
+    size_t middle = (segment_starts(form, from) - 1) / 2;
+    return (segment_place){
+        .from = from, .start = from->mel ? middle * hop : middle / hop * hop, .gain = level_of(self, from)};
+}
+
+vocode_status dataset_clip_cut(const dataset *self, size_t index, size_t most_frames, dataset_clip *out,
+                               vocode_error *error) {
+    segment_form form;
+    const recording *from = &self->corpus.items[self->corpus.training + index];
+    segment_place place = middle_of(self, from, most_frames, &form);
+    size_t values = form.frames * dataset_bands(self);
+    *out = (dataset_clip){.path = from->path, .frames = form.frames, .samples = form.samples};
+    real *mel = calloc(values, sizeof *mel), *x = calloc(form.samples, sizeof *x);
+    out->mel = calloc(values, sizeof *out->mel);
+    out->audio = calloc(form.samples, sizeof *out->audio);
+    vocode_status status = mel && x && out->mel && out->audio
+                               ? segment_cut(&form, &place, mel, x, error)
+                               : failed(error, VOCODE_MEMORY, "no memory for a clip of %zu samples", form.samples);
+    for (size_t i = 0; status == VOCODE_OK && i < values; i++) out->mel[i] = (float)mel[i];
+    for (size_t i = 0; status == VOCODE_OK && i < form.samples; i++) out->audio[i] = (float)x[i];
+    free(mel);
+    free(x);
+    return status;
+}
+
+void dataset_clip_free(dataset_clip *clip) {
+    free(clip->mel);
+    free(clip->audio);
+    *clip = (dataset_clip){0};
+}
+
 void dataset_describe(const dataset *self, char *text, size_t size) {
     const dataset_facts *facts = &self->corpus.facts;
     snprintf(text, size,

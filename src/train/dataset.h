@@ -58,6 +58,22 @@ vocode_status dataset_batch(const dataset *self, uint64_t index, real *mel, real
 size_t dataset_valid_count(const dataset *self); /* 0: nothing is held out */
 vocode_status dataset_valid_batch(const dataset *self, size_t index, real *mel, real *x, vocode_error *error);
 
+/* A stretch of a held-out recording as a model hears it, at its level and without dither: to listen to. */
+typedef struct dataset_clip {
+    const char *path; /* of the recording; lives as long as the data set */
+    size_t frames, samples;
+    float *mel;   /* [frames, bands], owned */
+    float *audio; /* [samples], samples = frames * hop, owned: what synthesis of the mel should be */
+} dataset_clip;
+
+size_t dataset_held_out(const dataset *self); /* recordings */
+
+/* The middle of held-out recording index: at most so many frames, all of a shorter one. Free it with dataset_clip_free,
+ * also after a failure. */
+vocode_status dataset_clip_cut(const dataset *self, size_t index, size_t most_frames, dataset_clip *out,
+                               vocode_error *error);
+void dataset_clip_free(dataset_clip *clip); /* what it holds */
+
 typedef struct dataset_facts {
     size_t found;              /* files and names */
     size_t training, held_out; /* recordings that are used */

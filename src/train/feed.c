@@ -74,6 +74,10 @@ vocode_status feed_validation(train_feed *self, size_t index, train_batch *out, 
     return VOCODE_OK;
 }
 
+const dataset *feed_data(const train_feed *self) {
+    return self->set;
+}
+
 void feed_close(train_feed *self) {
     if (!self) return;
     loader_close(self->ahead);

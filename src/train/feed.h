@@ -23,6 +23,8 @@ vocode_status feed_next(train_feed *feed, train_batch *out, vocode_error *error)
 size_t feed_held_out(const train_feed *feed); /* held-out batches that there are; 0: no validation */
 vocode_status feed_validation(train_feed *feed, size_t index, train_batch *out, vocode_error *error);
 
+const dataset *feed_data(const train_feed *feed);
+
 void feed_close(train_feed *feed); /* NULL is fine */
 
 #endif

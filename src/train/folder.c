@@ -55,10 +55,21 @@ static void remove_file(void *context, const char *name) {
     free(path);
 }
 
+static void clean_samples(void *context, const char *name) {
+    static const char *const patterns[] = {".*.wav.*.part", NULL};
+    char *inner = folder_file(context, name);
+    if (inner) each_match(inner, patterns, remove_file, inner);
+    free(inner);
+}
+
 void folder_clean(const char *folder) {
     static const char *const patterns[] = {".*.safetensors.*.part", ".config.json.*.part", "*.safetensors.link.part",
                                            NULL};
+    static const char *const samples[] = {"[0-9]*", "recording", NULL};
     each_match(folder, patterns, remove_file, (void *)(uintptr_t)folder);
+    char *inner = folder_file(folder, "samples");
+    if (inner) each_match(inner, samples, clean_samples, inner);
+    free(inner);
 }
 
 /* Steps of the numbered checkpoints. */

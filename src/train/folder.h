@@ -11,7 +11,7 @@ char *folder_file(const char *folder, const char *name);
  */
 vocode_status folder_open(const char *folder, bool resume, vocode_error *error);
 
-/* Removes what killed processes left half written. */
+/* Removes what killed processes left half written, in samples/ too. */
 void folder_clean(const char *folder);
 
 /* Continues from last.safetensors, or where that is damaged from the newest other checkpoint that is whole; warnings

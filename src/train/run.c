@@ -8,9 +8,11 @@
 #include <time.h>
 
 #include "io/atomic.h"
+#include "train/board.h"
 #include "train/feed.h"
 #include "train/folder.h"
 #include "train/log.h"
+#include "train/samples.h"
 
 /* Of numbers some of which are missing (NAN). */
 typedef struct mean {
@@ -35,6 +37,8 @@ typedef struct run {
     trainer *trainer;
     train_feed *feed;
     train_log *log;
+    train_board *board;
+    train_samples *samples; /* NULL: none are asked for */
     bool likelihood;
     double constant;   /* added to losses */
     double tick;       /* when the present step began */
@@ -158,6 +162,14 @@ static vocode_status open_log(run *self, vocode_error *error) {
     return step ? VOCODE_OK : train_log_start(self->log, self->trainer->model->config, self->likelihood, error);
 }
 
+static vocode_status open_samples(run *self, vocode_error *error) {
+    const trainer *training = self->trainer;
+    TRY(board_new(self->request->folder, training->state.step, &self->watcher->warnings, &self->board, error));
+    if (!training->settings->sample_every) return VOCODE_OK;
+    return train_samples_open(self->request->folder, feed_data(self->feed), training->settings, training->model,
+                              &self->samples, error);
+}
+
 /* What every rank does by itself. */
 static vocode_status begin(run *self, vocode_error *error) {
     const train_request *request = self->request;
@@ -190,6 +202,7 @@ static vocode_status open_outputs(run *self, vocode_error *error) {
              team->size * self->config.settings.batch * self->config.settings.accumulate,
              self->config.settings.batch * self->config.settings.accumulate);
     TRY(open_log(self, error));
+    TRY(open_samples(self, error));
     return write_config(self, error);
 }
 
@@ -282,7 +295,25 @@ static vocode_status validate(run *self, vocode_error *error) {
     }
     vocode_error trouble;
     if (train_log_validation(self->log, &now, &trouble) != VOCODE_OK) warn_of(self, &trouble);
+    board_validation(self->board, &now);
     return VOCODE_OK;
+}
+
+/* What cannot be made or written is said, and ends nothing. */
+static vocode_status make_samples(run *self, vocode_error *error) {
+    trainer *training = self->trainer;
+    if (!self->samples || train_samples_count(self->samples) == 0) return VOCODE_OK;
+    const sample_order order = {.model = training->model,
+                                .step = training->state.step,
+                                .seed = training->settings->seed,
+                                .threads = training->threads,
+                                .stop = self->watcher->stop,
+                                .context = self->watcher->context};
+    vocode_error trouble;
+    vocode_status status = trainer_exchange(training, &trouble);
+    if (status == VOCODE_OK) status = train_samples_make(self->samples, &order, self->board, &trouble);
+    if (status != VOCODE_OK && status != VOCODE_CANCELLED) warn_of(self, &trouble);
+    return trainer_exchange(training, error);
 }
 
 /* Time, sums and reports after a step. */
@@ -316,6 +347,7 @@ static void report(run *self, const train_outcome *outcome) {
     if (state->step % settings->log_every != 0) return;
     vocode_error trouble;
     if (train_log_step(self->log, &progress, &trouble) != VOCODE_OK) warn_of(self, &trouble);
+    board_step(self->board, &progress);
     self->loss = self->norm = 0;
     self->summed = 0;
     self->spectral = (mean){0, 0};
@@ -354,7 +386,8 @@ static vocode_status keep_house(run *self, vocode_error *error) {
     vocode_error trouble;
     if (settings->validate_every && (last || due(step, settings->validate_every))) TRY(validate(self, error));
     if ((numbered || self->best) && save(self, numbered, &trouble) != VOCODE_OK) warn_of(self, &trouble);
-    self->tick = clock_now(); /* validation is not the step's time */
+    if (last || due(step, settings->sample_every)) TRY(make_samples(self, error));
+    self->tick = clock_now(); /* none of this is the step's time */
     return VOCODE_OK;
 }
 
@@ -385,6 +418,8 @@ vocode_status train_run(const train_request *request, const train_watcher *watch
     if (status == VOCODE_OK) status = loop(&self, error);
     vocode_error trouble;
     if (trace_close(self.trace, &trouble) != VOCODE_OK) warn_of(&self, &trouble);
+    train_samples_free(self.samples);
+    board_free(self.board);
     train_log_close(self.log);
     feed_close(self.feed);
     trainer_free(self.trainer);

@@ -1,8 +1,9 @@
 /* A training run in a folder: starts, resumes, feeds, validates, saves, logs and stops.
  *
  * The folder holds config.json (every key with its value), last.safetensors, best.safetensors (the lowest validation
- * loss), checkpoint-STEP.safetensors (the newest settings.keep of them) and log.jsonl. A run that is killed at any
- * moment and resumed gives the weights of an unbroken one, at the same number of threads. */
+ * loss), checkpoint-STEP.safetensors (the newest settings.keep of them), log.jsonl, TensorBoard event files and
+ * samples/ (samples.h). A run that is killed at any moment and resumed gives the weights of an unbroken one, at the
+ * same number of threads. */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
@@ -33,7 +34,7 @@ typedef struct train_watcher {
     void (*step)(void *context, const train_progress *now); /* after every step */
     /* After a validation; the model is the averaged one meanwhile. */
     void (*validated)(void *context, const train_validation *now, const vocode_model *model);
-    bool (*stop)(void *context); /* asked after every step: true saves and ends the run */
+    bool (*stop)(void *context); /* asked after every step and while samples are made: true saves and ends the run */
     warning_sink warnings;
 } train_watcher;
 

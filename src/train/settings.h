@@ -25,6 +25,8 @@ typedef struct train_settings {
     double spectral_weight, spectral_mel_weight, spectral_repulsion, spectral_sigma;
     size_t spectral_every;
     size_t checkpoint_every, keep, validate_every, validate_batches, log_every, most_skipped;
+    size_t sample_every, samples;
+    double sample_seconds;
 } train_settings;
 
 /* Every key, for help: training's, then those of the data. */

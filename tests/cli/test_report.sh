@@ -59,6 +59,13 @@ has "2 lines of the log, passed over"
 has "1 number of the log, not drawn"
 has "the last line of the log, left out"
 lacks "&minus;8.0000"
+has "generated after step 3000"
+lacks "generated after step 4000"
+
+# Clips of any step are shown, also where the last one is not whole yet.
+rm "run/samples/3000/a0027.wav"
+run 0 vocode report run page.html
+has "<h3>a0027</h3>"
 
 # An objective that is no likelihood, few lines, no configuration file, no samples; a sound that is none.
 mkdir -p few/samples/3

@@ -27,6 +27,23 @@ grep -q '"about":.*negative' whole/log.jsonl || wrong "the log does not explain 
 [ "$(grep -c '"validation_nll"' whole/log.jsonl)" -eq 2 ] || wrong "not two validations"
 [ "$(grep -c '"spectral"' whole/log.jsonl)" -eq 14 ] || wrong "the loss of samples is not logged every third step"
 [ "$(grep -c '"validation_spectral"' whole/log.jsonl)" -eq 2 ] || wrong "validations do not say the loss of samples"
+
+# Samples to listen to, of the end alone here, and the same in TensorBoard's file.
+for name in recording 40; do
+    [ "$(ls whole/samples/$name)" = english.wav ] || [ "$(ls whole/samples/$name)" = german.wav ] ||
+        wrong "no sample of the held-out recording in $name"
+done
+[ "$(ls whole/samples | wc -l)" -eq 2 ] || wrong "samples of other steps"
+for tag in nll bits gradient_norm learning_rate audio_seconds_a_second validation_nll generated/ recording/; do
+    grep -aq "$tag" whole/events.out.tfevents.* || wrong "TensorBoard is not told $tag"
+done
+run 0 "${train[@]}" --out silent --set validate_every=20 --set valid_share=0.5 --set sample_every=0
+[ ! -e silent/samples ] || wrong "samples that were not asked for"
+run 0 "${train[@]}" --out often --set validate_every=20 --set valid_share=0.5 --set sample_every=3 --set sample_seconds=0.3
+[ "$(ls often/samples | wc -l)" -eq 15 ] || wrong "not a sample every 3 steps and one at the end"
+samples=$(helper samples "$(ls often/samples/39/*.wav)")
+[ "$samples" -eq 6656 ] || wrong "a sample of $samples, not of 26 frames"
+
 run 0 vocode info whole/best.safetensors
 prints 'frameflow'
 helper mel mel.npy '<f4' C mels 80 6
@@ -35,8 +52,11 @@ run 0 vocode init whole/config.json again.safetensors
 refuses '^vocode: whole holds a run already: --resume' "${train[@]}" --out whole
 run 0 "${train[@]}" --out whole --resume
 
-# Weights do not depend on where a run was cut.
+# Weights do not depend on where a run was cut, nor on samples.
 strip() { sed -E 's/"(seconds|audio_seconds_a_second)":[^,]*,//g' "$1/log.jsonl" | tail -n +2; }
+for name in silent often whole; do strip $name >$name.log; done
+same silent.log often.log
+same silent.log whole.log
 run 0 "${train[@]}" --out one
 for steps in 7 12 40; do run 0 "${train[@]}" --out cut --resume --set steps=$steps; done
 strip one >one.log
@@ -61,6 +81,7 @@ before=$(cksum <full/last.safetensors)
 (ulimit -f 16; trap '' XFSZ; "${train[@]}" --out full --resume --set steps=50 >/dev/null 2>err)
 [ $? -eq 1 ] || wrong "a full disk is no failure at the end"
 says 'cannot write full/last.safetensors'
+[ "$(grep -c 'tfevents' err)" -le 1 ] || wrong "a full disk is said for each step"
 [ "$(cksum <full/last.safetensors)" = "$before" ] || wrong "a full disk cost a checkpoint"
 [ -z "$(find full -name '*.part')" ] || wrong "a temporary stayed"
 run 0 "${train[@]}" --out full --resume --set steps=41
@@ -93,4 +114,6 @@ misused 'expected a folder for the run: --out' vocode train tiny.json --data dat
 run 0 vocode train --help
 prints 'learning_rate +of AdamW'
 prints 'level_rms'
+prints 'sample_every +steps between samples'
+refuses 'key "samples" is 0, out of its range 1 to 64' "${train[@]}" --out never --set samples=0
 finish

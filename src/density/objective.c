@@ -25,18 +25,25 @@ vocode_status matching_loss(const vectors_model *model, const flow_run *run, con
                             uint64_t seed, double weight, arena *tape, double *loss) {
     static const uint64_t golden = 0x9E3779B97F4A7C15u;
     const flow_parts *parts = sequence_parts(model->chain);
-    size_t rows = run->shape.batch;
+    size_t rows = run->shape.batch, last = parts->count - 1;
     for (size_t i = 0; !measuring(run->work) && i < rows; i++) room.logdet[i] = 0;
-    TRY(flow_forward(parts->items[0], run, x, room.z, room.logdet, NULL));
+    real *turns[] = {room.dx, room.z};
+    for (size_t k = 0; k < last; k++) { /* one or two, the last of them to z */
+        real *to = turns[(last - k) % 2];
+        TRY(flow_forward(parts->items[k], run, x, to, room.logdet, NULL));
+        x = to;
+    }
     if (!measuring(run->work))
         base_draw(model->base, seed + golden * (1 + run->draw), run->first, rows, model->channels, room.dz);
-    ode_match(parts->items[1], run, room.dz, room.z, weight, tape, loss);
+    ode_match(parts->items[last], run, room.dz, room.z, weight, tape, loss);
     return VOCODE_OK;
 }
 
 vocode_status matching_allowed(const vectors_model *model, vocode_error *error) {
     const flow_parts *parts = sequence_parts(model->chain);
-    if (parts->count == 2 && ode_is(parts->items[1])) return VOCODE_OK;
+    unsigned first = parts->items[0]->traits;
+    bool noisy = first & FLOW_DEQUANTIZES, learned = noisy && (first & FLOW_DATA_DEPENDENT_INIT);
+    if (parts->count == 2 + (size_t)noisy && !learned && ode_is(parts->items[parts->count - 1])) return VOCODE_OK;
     return failed(error, VOCODE_UNSUPPORTED,
                   "flow \"%.200s\": expected one continuous flow (ode) to train by matching, found others",
                   model->spec);

@@ -25,7 +25,9 @@
     X(REINVERTIBLE, 7, "backward may rebuild x from z: training memory need not grow with depth")   \
     X(MATCHED, 8, "trained by matching velocities (flows/field.h): backward through it is refused") \
     X(POSITIVE_DATA, 9, "data that are not positive are refused (VOCODE_VALUE)")                    \
-    X(SOLVED, 10, "both directions and the log-determinant are as exact as a solver's steps")
+    X(SOLVED, 10, "both directions and the log-determinant are as exact as a solver's steps")       \
+    X(DEQUANTIZES, 11,                                                                              \
+      "forward adds noise to whole numbers, inverse takes the fraction away; the log-determinant's mean is a bound's")
 
 typedef enum flow_trait {
 #define FLOW_TRAIT_ENUM(name, bit, meaning) FLOW_##name = 1 << (bit),

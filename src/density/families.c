@@ -196,6 +196,8 @@ static const flow_family families[] = {
     {"exp", "positive data are exponentials", "d", "d", "Rezende, Mohamed 2015, eq. 5", NULL, 0, "exp", NULL},
     {"actnorm", "scales and shifts every channel, from the first batch", "d", "d", "Kingma, Dhariwal 2018, section 3.1",
      NULL, 0, "actnorm", NULL},
+    {"batchnorm", "normalises every channel by the batch", "d", "d", "Dinh, Sohl-Dickstein, Bengio 2017, eq. 17", NULL,
+     0, "batchnorm", NULL},
     {"permute", "changes the order of the channels", "nothing", "nothing", "Dinh, Krueger, Bengio 2015, section 3.3",
      permute_keys, 2, "permute", NULL},
     {"dequantize", "noise that makes whole numbers real, the first flow", "nothing, or networks", "nothing",

@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "density/adam.h"
 #include "density/objective.h"
+#include "nn/batch_norm.h"
 
 const fit_options fit_defaults = {.method = FIT_QUICKEST,
                                   .valid = 0.1,
@@ -21,6 +22,7 @@ enum {
     MOST_BAD_STEPS = 50,
     WARM_STEPS = 100,
     JUDGEMENTS = 25,
+
     USUAL_BATCH = 256,
     MATCHING_BATCH = 1024
 };
@@ -220,6 +222,8 @@ static void run_shard(void *context, size_t index) {
     run.grads = grads;
     run.draw = self->step;
     run.first = first;
+    const norm_batch norm = {.parts = 1, .recent = grads};
+    if (model->chain->traits & FLOW_BATCH_STATISTICS) run.norm = &norm;
     self->errors[index].code = objective(self, &run, first, &tape, &self->loss[index]);
 }
 
@@ -238,7 +242,8 @@ static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, voc
     size_t seen = 0, bad = 0;
     shuffle(self->order, self->train, options->seed, epoch);
     for (size_t first = 0; first < self->train; first += self->batch) {
-        self->now = smaller(self->batch, self->train - first);
+        self->now = rows_with_statistics(self->model, smaller(self->batch, self->train - first), first == 0);
+        if (!self->now) break;
         gather(self, first, self->now, self->batch_x, self->batch_context);
         run_tasks(&team, self->shards, run_shard, self);
         now->rate = rate_of(self);
@@ -251,6 +256,7 @@ static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, voc
             }
             loss += self->loss[s];
         }
+        if (isfinite(loss)) follow_statistics(self->model, self->grads, tiles_of(self->now, VECTORS_SHARD));
         if (!isfinite(loss) || !adam_step(&self->state, &self->model->set, &team, self->grads, self->shards, now->rate,
                                           options->decay, options->clip)) {
             now->skipped++;

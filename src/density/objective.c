@@ -1,7 +1,10 @@
 #include "density/objective.h"
 
+#include <string.h>
+
 #include "flows/ode.h"
 #include "flows/streamed.h"
+#include "nn/batch_norm.h"
 
 vocode_status likelihood_loss(const vectors_model *model, const flow_run *run, const real *x, objective_room room,
                               double weight, arena *tape, double *loss) {
@@ -37,6 +40,25 @@ vocode_status matching_loss(const vectors_model *model, const flow_run *run, con
         base_draw(model->base, seed + golden * (1 + run->draw), run->first, rows, model->channels, room.dz);
     ode_match(parts->items[last], run, room.dz, room.z, weight, tape, loss);
     return VOCODE_OK;
+}
+
+enum { FEW_ROWS = 16 };
+
+size_t rows_with_statistics(const vectors_model *model, size_t rows, bool all) {
+    size_t rest = rows % VECTORS_SHARD;
+    bool normed = model->chain->traits & FLOW_BATCH_STATISTICS;
+    return normed && rest < FEW_ROWS && (rows > rest || !all) ? rows - rest : rows;
+}
+
+void follow_statistics(vectors_model *model, const real *grads, size_t shards) {
+    const param_set *set = &model->set;
+    for (size_t i = 0; i < set->count; i++) {
+        const param *p = set->items[i];
+        if (p->kind != PARAM_BUFFER || !strstr(p->name, ".running_")) continue;
+        for (size_t s = 0; s < shards; s++)
+            for (size_t k = 0; k < p->count; k++)
+                p->value[k] = (1 - (real)BATCH_NORM_MOMENTUM) * p->value[k] + grads[s * set->total + p->offset + k];
+    }
 }
 
 vocode_status matching_allowed(const vectors_model *model, vocode_error *error) {

@@ -210,7 +210,8 @@ static void fits_find_the_entropy(void **state) {
     (void)state;
     draw_data();
     static const char *const specs[] = {"maf:layers=2,hidden=16,depth=1", "realnvp:layers=2,hidden=16,depth=1",
-                                        "iaf:layers=2,hidden=16,depth=1", "ode:hidden=12,depth=2,solver=rk4,steps=3"};
+                                        "iaf:layers=2,hidden=16,depth=1", "(batchnorm,made:hidden=16,depth=1)*2",
+                                        "ode:hidden=12,depth=2,solver=rk4,steps=3"};
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         fit_options options = fit_defaults;
         options.epochs = 60;

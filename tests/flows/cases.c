@@ -219,6 +219,7 @@ const flow_case flow_cases[] = {
      "\"rk4\", "
      "\"steps\": 24}",
      NULL, 3, 1, 2, 2, false},
+    {"batchnorm", "batchnorm", NULL, NULL, 3, 0, 1, 1, false},
     {"dequantize", "dequantize", NULL, NULL, 3, 0, 1, 1, false},
     {"dequantize with a flow", "dequantize",
      "{\"noise\": \"variational\", \"couplings\": 2, \"layers\": 1, \"channels\": 3}", NULL, 2, 1, 2, 2, false},

@@ -130,6 +130,7 @@ void subject_start(const subject *s, flow_use use, subject_run *r) {
                         .cond_channels = s->what->cond_channels,
                         .draw = 3,
                         .first = s->first,
+                        .norm = s->norm,
                         .error = &r->error};
 }
 

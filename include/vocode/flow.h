@@ -45,10 +45,10 @@ typedef struct vocode_flow_options {
     const char *base;        /* of the latent's numbers: NULL or "gaussian", or "logistic" */
     uint64_t seed;           /* of the first weights, of which rows are held out and of the order of the others */
     double valid;            /* the share of rows that is held out, in (0, 0.9]; 0: 0.1 */
-    size_t batch;            /* rows of a step; 0: 256 */
-    size_t epochs;           /* passes at most; 0: as many as make 12000 steps, from 50 to 1000 */
+    size_t batch;            /* rows of a step; 0: 256, or 1024 for matching */
+    size_t epochs;           /* passes at most; 0: as many as make 20000 steps, from 50 to 1000 */
     size_t patience;         /* passes without improvement after which the fit ends; 0: a quarter of them */
-    double rate;             /* learning rate of the first pass, in (0, 1]; 0: 0.002. It falls along half a cosine */
+    double rate;             /* learning rate of the first pass, in (0, 1]; 0: 0.004. It falls along half a cosine */
     double decay;            /* AdamW's weight decay; 0: 1e-6, negative: none */
     double clip;             /* the longest gradient of a step; 0: 10 */
     int threads;             /* 0: all. The fit is the same, to the bit, at any number */
@@ -66,7 +66,8 @@ VOCODE_API vocode_status vocode_flow_create(const char *spec, size_t channels, s
                                             vocode_error *error);
 
 /* The flow that makes x [rows, channels] likely (given context [rows, context_channels]; NULL and 0: given nothing): by
- * AdamW on shuffled batches, with a part of the rows held out to tell which pass was best. The columns' means and
+ * AdamW on shuffled batches, with a part of the rows held out to tell which pass was best; one continuous flow alone by
+ * flow matching, which needs no likelihood. The columns' means and
  * deviations become part of the flow. Errors as for create, and VOCODE_VALUE for fewer than two rows, NaN or infinity
  * (the sentence says where), a column that is constant, and a fit that runs away; VOCODE_CANCELLED. */
 VOCODE_API vocode_status vocode_flow_fit(const char *spec, const float *x, size_t rows, size_t channels,

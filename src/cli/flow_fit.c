@@ -1,6 +1,7 @@
 /* vocode flow fit: maximum likelihood on rows of a .npy. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/flow_actions.h"
@@ -68,14 +69,34 @@ static fit_options options_of(const arguments *given) {
     return options;
 }
 
+/* --flow, with what --dequantize puts in front; free it. */
+static char *spec_of(const arguments *given) {
+    static const char *const fronts[] = {"dequantize,", "dequantize:noise=variational,"};
+    const char *front = given->dequantize.given ? fronts[given->dequantize.integer] : "", *spec = given->flow.text;
+    size_t size = strlen(front) + strlen(spec) + 1;
+    char *line = malloc(size);
+    if (line) snprintf(line, size, "%s%s", front, spec);
+    return line;
+}
+
+static vocode_status create(const arguments *given, size_t channels, size_t context, vectors_model **out,
+                            vocode_error *error) {
+    char *spec = spec_of(given);
+    *out = NULL;
+    if (!spec) return failed(error, VOCODE_MEMORY, "out of memory");
+    vocode_status status =
+        vectors_create(spec, (base_kind)given->base.integer, channels, context, given->seed.integer, out, error);
+    free(spec);
+    return status;
+}
+
 static vocode_status fit_rows(const arguments *given, const npy_array *x, const npy_array *context, console *out,
                               vocode_error *error) {
     const char *path = given->items[2];
     const fit_options options = options_of(given);
     const fit_watch watch = {see, out};
     vectors_model *model;
-    TRY(vectors_create(given->flow.text, (base_kind)given->base.integer, rows_width(x),
-                       context->count ? rows_width(context) : 0, options.seed, &model, error));
+    TRY(create(given, rows_width(x), context->count ? rows_width(context) : 0, &model, error));
     vocode_status status =
         fit_vectors(model, x->data, context->count ? context->data : NULL, x->shape[0], &options, &watch, error);
     console_clear(out);

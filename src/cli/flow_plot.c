@@ -76,6 +76,7 @@ static vocode_status draw_density(const vectors_model *model, const picture *p, 
         grid[2 * i] = (float)(w->low[0] + ((double)(i % PANEL) + 0.5) / PANEL * w->size[0]);
         grid[2 * i + 1] = (float)(w->low[1] + ((double)PANEL - 0.5 - (double)row) / PANEL * w->size[1]);
     }
+    for (size_t i = 0; grid && vectors_dequantize(model) && i < 2 * count; i++) grid[i] = floorf(grid[i]);
     if (status == VOCODE_OK) status = vectors_encode(model, grid, NULL, count, threads, NULL, density, error);
     for (size_t i = 0; status == VOCODE_OK && i < count; i++) most = fmax(most, exp(density[i]));
     for (size_t i = 0; status == VOCODE_OK && i < count; i++) {

@@ -123,14 +123,16 @@ vocode_status flow_decode(const arguments *given, console *out, vocode_error *er
     return with_model(given, given->items[2], 0, decode, out, error);
 }
 
-static void print_score(const char *path, const double *log_density, size_t rows, size_t channels) {
+static void print_score(const char *path, const vectors_model *model, const double *log_density, size_t rows) {
     double sum = 0, square = 0;
     for (size_t t = 0; t < rows; t++) sum += log_density[t];
     double mean = sum / (double)rows;
     for (size_t t = 0; t < rows; t++) square += (log_density[t] - mean) * (log_density[t] - mean);
-    printf("%s  log density %.6f nats a row", path, mean);
+    printf("%s  %s %.6f nats a row", path, vectors_dequantize(model) ? "log probability at least" : "log density",
+           mean);
     if (rows > 1) printf(" +- %.6f", sqrt(square / (double)(rows - 1) / (double)rows));
-    printf("  %.6f bits a number  %zu rows\n", -mean / (double)channels / log(2.0), rows);
+    printf("  %s%.6f bits a number  %zu rows\n", vectors_dequantize(model) ? "at most " : "",
+           -mean / (double)model->channels / log(2.0), rows);
 }
 
 static vocode_status score(const arguments *given, const opened *it, size_t rows, console *out, vocode_error *error) {
@@ -147,7 +149,7 @@ static vocode_status score(const arguments *given, const opened *it, size_t rows
     }
     if (status == VOCODE_OK) {
         console_clear(out);
-        print_score(given->items[2], log_density, rows, it->model->channels);
+        print_score(given->items[2], it->model, log_density, rows);
     }
     free(log_density);
     return status;

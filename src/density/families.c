@@ -25,9 +25,16 @@ static const char *mask_of(spec_builder *to, int mask) {
     return masks[i < named ? i : 0];
 }
 
+static size_t hidden_of(const spec_builder *to, const family_options *o) {
+    static const size_t least = 32, most = 512;
+    size_t wanted = spec_channels(to) < most ? 2 * spec_channels(to) : most;
+    wanted = wanted < least ? least : wanted > most ? most : wanted;
+    return o->hidden ? o->hidden : wanted;
+}
+
 static void add_coupling(spec_builder *to, const family_options *o, const char *scale) {
     spec_add(to, "masked", "{\"mask\": \"%s\", \"width\": %zu, \"scale\": \"%s\", \"layers\": %zu, \"channels\": %zu}",
-             mask_of(to, o->mask), o->width ? o->width : 1, scale, o->depth, o->hidden);
+             mask_of(to, o->mask), o->width ? o->width : 1, scale, o->depth, hidden_of(to, o));
 }
 
 static void add_made(spec_builder *to, const family_options *o, const char *fast) {
@@ -35,7 +42,7 @@ static void add_made(spec_builder *to, const family_options *o, const char *fast
     spec_add(
         to, "made",
         "{\"fast\": \"%s\", \"order\": \"%s\", \"seed\": %zu, \"scale\": \"%s\", \"layers\": %zu, \"channels\": %zu}",
-        fast, order, o->seed, made_scales[o->scale], o->depth, o->hidden);
+        fast, order, o->seed, made_scales[o->scale], o->depth, hidden_of(to, o));
 }
 
 static void expand_coupling(spec_builder *to, const void *options) {
@@ -82,7 +89,7 @@ static void expand_recursive(spec_builder *to, const void *options) {
         spec_add(to, "actnorm", "{}");
         if (i) spec_add(to, "permute", "{\"order\": \"reverse\"}");
         spec_add(to, "recursive", "{\"scale\": \"%s\", \"layers\": %zu, \"channels\": %zu}", made_scales[o->scale],
-                 o->depth, o->hidden);
+                 o->depth, hidden_of(to, o));
     }
 }
 
@@ -132,7 +139,7 @@ static void expand_ode(spec_builder *to, const void *options) {
         .doc = (text)                                                                                           \
     }
 #define LAYERS(fallback) SIZE(layers, fallback, 1, 256, "flows one after the other")
-#define HIDDEN(fallback) SIZE(hidden, fallback, 1, 16384, "units of a hidden layer")
+#define HIDDEN SIZE(hidden, 0, 0, 16384, "units of a hidden layer; 0: twice the columns, at least 32 and at most 512")
 #define DEPTH(fallback) SIZE(depth, fallback, 1, 64, "hidden layers of each network")
 #define MASK CHOICE(mask, masks, "the channels that pass; alternating ones change places with every coupling")
 #define WIDTH SIZE(width, 8, 1, 65536, "pixels of an image's row, for chessboards")
@@ -141,7 +148,7 @@ static void expand_ode(spec_builder *to, const void *options) {
 #define COUNT(keys) (sizeof(keys) / sizeof *(keys))
 
 static const config_key coupling_spec[] = {
-    HIDDEN(64), DEPTH(2), MASK, WIDTH,
+    HIDDEN, DEPTH(3), MASK, WIDTH,
     CHOICE(scale, scales, "the log-scale: within -2 and 2, as it is, or zero (additive)")};
 static const config_key planar_spec[] = {{.name = "K",
                                           .type = CONFIG_INT,
@@ -150,17 +157,17 @@ static const config_key planar_spec[] = {{.name = "K",
                                           .least = 1,
                                           .most = 512,
                                           .doc = "planes"}};
-static const config_key nice_spec[] = {LAYERS(8), HIDDEN(128), DEPTH(2), MASK, WIDTH};
+static const config_key nice_spec[] = {LAYERS(24), HIDDEN, DEPTH(3), MASK, WIDTH};
 static const config_key realnvp_spec[] = {
-    LAYERS(8), HIDDEN(64), DEPTH(2),
-    MASK,      WIDTH,      CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
-static const config_key recursive_spec[] = {LAYERS(8), HIDDEN(64), DEPTH(2),
+    LAYERS(16), HIDDEN, DEPTH(3),
+    MASK,       WIDTH,  CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
+static const config_key recursive_spec[] = {LAYERS(12), HIDDEN, DEPTH(3),
                                             CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
-static const config_key made_spec[] = {HIDDEN(64), DEPTH(2), ORDER, SEED,
+static const config_key made_spec[] = {HIDDEN, DEPTH(3), ORDER, SEED,
                                        CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
 static const config_key maf_spec[] = {
-    LAYERS(5), HIDDEN(64), DEPTH(2),
-    ORDER,     SEED,       CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
+    LAYERS(16), HIDDEN, DEPTH(3),
+    ORDER,      SEED,   CHOICE(scale, made_scales, "the log-scale: within -2 and 2, or as it is")};
 
 #define TOLERANCE(member, text)                                                                                  \
     {                                                                                                            \
@@ -168,10 +175,10 @@ static const config_key maf_spec[] = {
         .least = 1e-14, .most = 1, .doc = (text)                                                                 \
     }
 static const config_key ode_spec[] = {
-    HIDDEN(64),
+    SIZE(hidden, 128, 1, 16384, "units of a hidden layer"),
     DEPTH(3),
     CHOICE(unit, units, "what the units are"),
-    SIZE(waves, 2, 0, 64, "sines and cosines of the time that the network sees besides it, pairs"),
+    SIZE(waves, 3, 0, 64, "sines and cosines of the time that the network sees besides it, pairs"),
     CHOICE(solver, solvers, "steps as long as the tolerances allow, or of one length"),
     SIZE(steps, 16, 1, 100000, "of rk4"),
     TOLERANCE(rtol, "of dopri5, of a number's size (single precision holds 4e-6)"),
@@ -189,8 +196,12 @@ static const flow_family families[] = {
     {"exp", "positive data are exponentials", "d", "d", "Rezende, Mohamed 2015, eq. 5", NULL, 0, "exp", NULL},
     {"actnorm", "scales and shifts every channel, from the first batch", "d", "d", "Kingma, Dhariwal 2018, section 3.1",
      NULL, 0, "actnorm", NULL},
+    {"batchnorm", "normalises every channel by the batch", "d", "d", "Dinh, Sohl-Dickstein, Bengio 2017, eq. 17", NULL,
+     0, "batchnorm", NULL},
     {"permute", "changes the order of the channels", "nothing", "nothing", "Dinh, Krueger, Bengio 2015, section 3.3",
      permute_keys, 2, "permute", NULL},
+    {"dequantize", "noise that makes whole numbers real, the first flow", "nothing, or networks", "nothing",
+     "Theis et al. 2016; Ho et al. 2019", dequantize_keys, 5, "dequantize", NULL},
     {"linear", "a matrix as P L U", "d^2", "d^2", "Kingma, Dhariwal 2018, eq. 10, 11", linear_keys, 1, "linear", NULL},
     {"inv1x1", "a matrix, whole", "d^2", "d^2", "Kingma, Dhariwal 2018, eq. 9", inv1x1_keys, 2, "inv1x1", NULL},
     {"planar", "pushes along one direction, K times", "d a plane", "d and a root a plane",

@@ -6,22 +6,30 @@
 #include "core/rng.h"
 #include "density/adam.h"
 #include "density/objective.h"
+#include "nn/batch_norm.h"
 
-const fit_options fit_defaults = {.method = FIT_LIKELIHOOD,
+const fit_options fit_defaults = {.method = FIT_QUICKEST,
                                   .valid = 0.1,
-                                  .batch = 256,
-                                  .rate = 2e-3,
+                                  .rate = 4e-3,
                                   .decay = 1e-6,
                                   .clip = 10,
                                   .keep = 0.998,
                                   .seed = 0,
                                   .threads = 1};
 
-enum { FIRST_BATCH = 4096, MOST_BAD_STEPS = 50, WARM_STEPS = 100, JUDGEMENTS = 25 };
+enum {
+    FIRST_BATCH = 4096,
+    MOST_BAD_STEPS = 50,
+    WARM_STEPS = 100,
+    JUDGEMENTS = 25,
+
+    USUAL_BATCH = 256,
+    MATCHING_BATCH = 1024
+};
 
 typedef struct fit {
     vectors_model *model;
-    const fit_options *options;
+    fit_options options;
     const real *x, *context; /* as they were given */
     size_t rows, train;      /* rows for training come first in order */
     size_t *order;           /* [rows] */
@@ -86,8 +94,16 @@ static vocode_status measure(const fit *self, const real *values, size_t width, 
 
 static vocode_status standardise(fit *self, vocode_error *error) {
     vectors_model *model = self->model;
-    TRY(measure(self, self->x, model->channels, true, model->mean->value, model->log_deviation->value, error));
-    for (size_t c = 0; c < model->channels; c++) model->log_deviation->value[c] = log(model->log_deviation->value[c]);
+    bool noisy = vectors_dequantize(model);
+    TRY(measure(self, self->x, model->channels, !noisy, model->mean->value, model->log_deviation->value, error));
+    for (size_t c = 0; c < model->channels; c++) {
+        double deviation = (double)model->log_deviation->value[c];
+        if (noisy) { /* that of uniform noise on (0, 1) comes to it */
+            model->mean->value[c] += (real)0.5;
+            deviation = sqrt(deviation * deviation + 1.0 / 12);
+        }
+        model->log_deviation->value[c] = (real)log(deviation);
+    }
     if (!model->context) return VOCODE_OK;
     return measure(self, self->context, model->context, false, model->context_mean->value,
                    model->context_deviation->value, error);
@@ -118,7 +134,7 @@ static vocode_status start(fit *self, vocode_error *error) {
     vectors_model *model = self->model;
     TRY(flow_prepare(model->chain, error));
     size_t rows = smaller(self->train, FIRST_BATCH), size, tape;
-    compute work = {.scratch = arena_over(NULL, 0), .threads = self->options->threads};
+    compute work = {.scratch = arena_over(NULL, 0), .threads = self->options.threads};
     flow_run run = run_of(self, &work, rows, NULL, error);
     TRY(flow_measure(model->chain, &run, FLOW_FORWARD, &size, &tape));
     char *memory = aligned_new(size, 1);
@@ -147,8 +163,8 @@ static vocode_status objective(const fit *self, const flow_run *run, size_t firs
             (objective_room){self->z + at, self->dz + at, self->dx + at, self->logdet + first, self->dlogdet + first};
     double weight = 1 / (double)(self->now ? self->now : 1);
     const real *x = part_of(self->batch_x, at);
-    if (self->options->method == FIT_MATCHING)
-        return matching_loss(model, run, x, room, self->options->seed, weight, tape, loss);
+    if (self->options.method == FIT_MATCHING)
+        return matching_loss(model, run, x, room, self->options.seed, weight, tape, loss);
     return likelihood_loss(model, run, x, room, weight, tape, loss);
 }
 
@@ -176,7 +192,7 @@ static vocode_status take_memory(fit *self, vocode_error *error) {
     self->errors = calloc(self->shards, sizeof *self->errors);
     bool good = self->scratch && self->tape && self->batch_x && self->batch_context && self->z && self->dz &&
                 self->dx && self->grads && self->best && self->logdet && self->dlogdet && self->loss && self->errors;
-    if (good && adam_new(&self->state, &model->set, "standard.", self->options->keep)) return VOCODE_OK;
+    if (good && adam_new(&self->state, &model->set, "standard.", self->options.keep)) return VOCODE_OK;
     return failed(error, VOCODE_MEMORY, "out of memory to fit %zu parameters", model->set.total);
 }
 
@@ -206,25 +222,28 @@ static void run_shard(void *context, size_t index) {
     run.grads = grads;
     run.draw = self->step;
     run.first = first;
+    const norm_batch norm = {.parts = 1, .recent = grads};
+    if (model->chain->traits & FLOW_BATCH_STATISTICS) run.norm = &norm;
     self->errors[index].code = objective(self, &run, first, &tape, &self->loss[index]);
 }
 
 /* Rises for WARM_STEPS, then falls along half a cosine. */
 static double rate_of(const fit *self) {
     static const double half_turn = 3.14159265358979323846;
-    double rate = self->options->rate * (1 + cos(half_turn * (double)self->step / (double)self->all_steps)) / 2;
+    double rate = self->options.rate * (1 + cos(half_turn * (double)self->step / (double)self->all_steps)) / 2;
     return self->step < WARM_STEPS ? rate * (double)(self->step + 1) / WARM_STEPS : rate;
 }
 
 static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, vocode_error *error) {
-    const fit_options *options = self->options;
+    const fit_options *options = &self->options;
     compute team = {.scratch = arena_over(NULL, 0), .threads = options->threads};
     team.scratch.base = (char *)self->scratch; /* it is a run, not a dry one */
     double sum = 0;
     size_t seen = 0, bad = 0;
     shuffle(self->order, self->train, options->seed, epoch);
     for (size_t first = 0; first < self->train; first += self->batch) {
-        self->now = smaller(self->batch, self->train - first);
+        self->now = rows_with_statistics(self->model, smaller(self->batch, self->train - first), first == 0);
+        if (!self->now) break;
         gather(self, first, self->now, self->batch_x, self->batch_context);
         run_tasks(&team, self->shards, run_shard, self);
         now->rate = rate_of(self);
@@ -237,6 +256,7 @@ static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, voc
             }
             loss += self->loss[s];
         }
+        if (isfinite(loss)) follow_statistics(self->model, self->grads, tiles_of(self->now, VECTORS_SHARD));
         if (!isfinite(loss) || !adam_step(&self->state, &self->model->set, &team, self->grads, self->shards, now->rate,
                                           options->decay, options->clip)) {
             now->skipped++;
@@ -257,17 +277,17 @@ static vocode_status validate(fit *self, const real *x, const real *context, dou
                               vocode_error *error) {
     size_t rows = self->rows - self->train;
     double sum = 0;
-    TRY(vectors_encode(self->model, x, context, rows, self->options->threads, NULL, log_density, error));
+    TRY(vectors_encode(self->model, x, context, rows, self->options.threads, NULL, log_density, error));
     for (size_t t = 0; t < rows; t++) sum += log_density[t];
     *nll = -sum / (double)rows;
     return VOCODE_OK;
 }
 
-enum { USUAL_STEPS = 12000, LEAST_EPOCHS = 50, MOST_EPOCHS = 1000 };
+enum { USUAL_STEPS = 20000, LEAST_EPOCHS = 50, MOST_EPOCHS = 1000 };
 
 static size_t epochs_of(const fit *self) {
     size_t steps = tiles_of(self->train, self->batch), epochs = tiles_of(USUAL_STEPS, steps);
-    if (self->options->epochs) return self->options->epochs;
+    if (self->options.epochs) return self->options.epochs;
     return epochs < LEAST_EPOCHS ? LEAST_EPOCHS : smaller(epochs, MOST_EPOCHS);
 }
 
@@ -294,7 +314,7 @@ static vocode_status judge(fit *self, const real *x, const real *context, double
  * epoch, it is asked for less often. */
 static vocode_status run_epochs(fit *self, const real *x, const real *context, double *log_density,
                                 const fit_watch *watch, vocode_error *error) {
-    const fit_options *options = self->options;
+    const fit_options *options = &self->options;
     vectors_model *model = self->model;
     fit_progress now = {.epochs = epochs_of(self)};
     size_t patience = options->patience ? options->patience : tiles_of(now.epochs, 4), stale = 0;
@@ -352,11 +372,16 @@ vocode_status fit_vectors(vectors_model *model, const real *x, const real *conte
         return failed(error, VOCODE_UNSUPPORTED, "flow \"%.200s\" has no likelihood gradient", model->spec);
     if (options->method == FIT_MATCHING) TRY(matching_allowed(model, error));
     TRY(check_rows(x, rows, model->channels, "rows", error));
+    TRY(vectors_check_whole(model, x, rows, error));
     if (context) TRY(check_rows(context, rows, model->context, "rows of context", error));
-    fit self = {.model = model, .options = options, .x = x, .context = context, .rows = rows};
+    fit self = {.model = model, .options = *options, .x = x, .context = context, .rows = rows};
+    vocode_error unused;
+    if (options->method == FIT_QUICKEST)
+        self.options.method = matching_allowed(model, &unused) == VOCODE_OK ? FIT_MATCHING : FIT_LIKELIHOOD;
+    if (!options->batch) self.options.batch = self.options.method == FIT_MATCHING ? MATCHING_BATCH : USUAL_BATCH;
     size_t held = (size_t)(options->valid * (double)rows + 0.5);
     self.train = rows - (held < 1 ? 1 : held > rows - 1 ? rows - 1 : held);
-    self.batch = smaller(options->batch, self.train);
+    self.batch = smaller(self.options.batch, self.train);
     self.shards = tiles_of(self.batch, VECTORS_SHARD);
     self.order = aligned_new(rows, sizeof *self.order);
     vocode_status status = self.order ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory for %zu rows", rows);

@@ -10,13 +10,14 @@
 
 #include "density/vectors.h"
 
-typedef enum fit_method { FIT_LIKELIHOOD, FIT_MATCHING } fit_method;
+/* FIT_QUICKEST: matching where the model is one continuous flow, else likelihood. */
+typedef enum fit_method { FIT_LIKELIHOOD, FIT_MATCHING, FIT_QUICKEST } fit_method;
 
 typedef struct fit_options {
     fit_method method;
-    double valid; /* the share of rows that is held out, in (0, 1) */
-    size_t batch;
-    size_t epochs;            /* 0: as many as make some 12000 steps, 50 at least and 1000 at most */
+    double valid;             /* the share of rows that is held out, in (0, 1) */
+    size_t batch;             /* 0: 256, or 1024 for matching */
+    size_t epochs;            /* 0: as many as make some 20000 steps, 50 at least and 1000 at most */
     size_t patience;          /* 0: a quarter of the epochs */
     double rate, decay, clip; /* of AdamW; the gradient's norm is at most clip */
     double keep;              /* of the parameters' mean, a step: in [0, 1) */

@@ -19,6 +19,14 @@ vocode_status likelihood_loss(const vectors_model *model, const flow_run *run, c
 vocode_status matching_loss(const vectors_model *model, const flow_run *run, const real *x, objective_room room,
                             uint64_t seed, double weight, arena *tape, double *loss);
 
+/* Running statistics of batch norm follow what each shard's rows had, one shard after the other: at their places in
+ * grads [shards][total], as norm_batch.recent (nn/batch_norm.h) leaves them. */
+void follow_statistics(vectors_model *model, const real *grads, size_t shards);
+
+/* How many of a step's rows are used: where batches have statistics of their own, a last shard of very few is left out,
+ * unless it is all there is. */
+size_t rows_with_statistics(const vectors_model *model, size_t rows, bool all);
+
 /* VOCODE_UNSUPPORTED unless the model's line is one continuous flow. */
 vocode_status matching_allowed(const vectors_model *model, vocode_error *error);
 

@@ -28,6 +28,17 @@ size_t spec_channels(const spec_builder *to) {
     return to->dims.channels;
 }
 
+/* Noise comes before all else, also before what was put in front of the line. */
+static vocode_status to_front(spec_builder *to) {
+    size_t last = to->count - 1;
+    if (last > 1 || to->turns)
+        return failed(to->error, VOCODE_VALUE, "expected dequantize once and before all others, found it later");
+    flow *noise = to->parts[last];
+    to->parts[last] = to->parts[0];
+    to->parts[0] = noise;
+    return VOCODE_OK;
+}
+
 static void add(spec_builder *to, const char *kind, const char *options) {
     char prefix[64];
     if (to->status != VOCODE_OK) return;
@@ -37,7 +48,9 @@ static void add(spec_builder *to, const char *kind, const char *options) {
     }
     snprintf(prefix, sizeof prefix, "%zu.%s.", to->count, kind);
     to->status = flow_build(kind, options, to->dims, to->set, prefix, &to->parts[to->count], to->error);
-    if (to->status == VOCODE_OK) to->count++;
+    if (to->status != VOCODE_OK) return;
+    bool noisy = to->parts[to->count++]->traits & FLOW_DEQUANTIZES;
+    if (noisy) to->status = to_front(to);
 }
 
 void spec_add(spec_builder *to, const char *kind, const char *format, ...) {

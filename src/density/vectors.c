@@ -301,9 +301,23 @@ static vocode_status check_context(const vectors_model *model, const real *conte
                   context ? "some" : "none");
 }
 
+bool vectors_dequantize(const vectors_model *model) {
+    return model->chain->traits & FLOW_DEQUANTIZES;
+}
+
+vocode_status vectors_check_whole(const vectors_model *model, const real *x, size_t rows, vocode_error *error) {
+    size_t channels = model->channels;
+    for (size_t i = 0; vectors_dequantize(model) && i < rows * channels; i++)
+        if (x[i] != floor(x[i]))
+            return failed(error, VOCODE_VALUE, "expected whole numbers to dequantize, found %g in row %zu, column %zu",
+                          (double)x[i], i / channels, i % channels);
+    return VOCODE_OK;
+}
+
 vocode_status vectors_encode(const vectors_model *model, const real *x, const real *context, size_t rows, int threads,
                              real *z, double *log_density, vocode_error *error) {
     TRY(check_context(model, context, error));
+    TRY(vectors_check_whole(model, x, rows, error));
     double *kept = log_density ? log_density : aligned_new(rows + 1, sizeof *kept);
     if (!kept) return failed(error, VOCODE_MEMORY, "out of memory to run the flow");
     job work = {.model = model, .from = x, .context = context, .rows = rows, .to = z, .log_density = kept};

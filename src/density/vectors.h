@@ -40,6 +40,12 @@ vocode_status vectors_decode(const vectors_model *model, const real *z, const re
 vocode_status vectors_sample(const vectors_model *model, const real *context, size_t rows, uint64_t seed, int threads,
                              real *x, vocode_error *error);
 
+/* Whether data are whole numbers, so that log densities are bounds of log probabilities (flow dequantize). */
+bool vectors_dequantize(const vectors_model *model);
+
+/* VOCODE_VALUE names a row that does not consist of whole numbers, where they are wanted. */
+vocode_status vectors_check_whole(const vectors_model *model, const real *x, size_t rows, vocode_error *error);
+
 /* Without a context: what becomes of z [rows, channels] on the way to data after the first `steps` of the flow's parts,
  * counted from the latent; all of them, the standardising one included, at vectors_steps. By one thread. */
 vocode_status vectors_follow(const vectors_model *model, const real *z, size_t rows, size_t steps, real *x,

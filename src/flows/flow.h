@@ -14,19 +14,22 @@
 #include "nn/param.h"
 
 /* X(NAME, bit, meaning): traits say the truth; the conformance test holds each flow to its own. */
-#define FLOW_TRAITS(X)                                                                              \
-    X(VOLUME_PRESERVING, 0, "the log-determinant is zero for every input")                          \
-    X(NO_ANALYTIC_INVERSE, 1, "the inverse is found numerically")                                   \
-    X(SEQUENTIAL_FORWARD, 2, "forward computes one element after another")                          \
-    X(SEQUENTIAL_INVERSE, 3, "inverse computes one element after another")                          \
-    X(AUTOREGRESSIVE, 4, "output i depends on inputs up to i only, in memory order")                \
-    X(DATA_DEPENDENT_INIT, 5, "the first batch sets parameters (flow_class.init_from)")             \
-    X(STOCHASTIC_LOGDET, 6, "the log-determinant is an estimate")                                   \
-    X(REINVERTIBLE, 7, "backward may rebuild x from z: training memory need not grow with depth")   \
-    X(MATCHED, 8, "trained by matching velocities (flows/field.h): backward through it is refused") \
-    X(POSITIVE_DATA, 9, "data that are not positive are refused (VOCODE_VALUE)")                    \
-    X(SOLVED, 10, "both directions and the log-determinant are as exact as a solver's steps")       \
-    X(SAMPLES_DIFFERENTIABLY, 11, "losses of samples have gradients (flow_inverse_backward)")
+#define FLOW_TRAITS(X)                                                                                                 \
+    X(VOLUME_PRESERVING, 0, "the log-determinant is zero for every input")                                             \
+    X(NO_ANALYTIC_INVERSE, 1, "the inverse is found numerically")                                                      \
+    X(SEQUENTIAL_FORWARD, 2, "forward computes one element after another")                                             \
+    X(SEQUENTIAL_INVERSE, 3, "inverse computes one element after another")                                             \
+    X(AUTOREGRESSIVE, 4, "output i depends on inputs up to i only, in memory order")                                   \
+    X(DATA_DEPENDENT_INIT, 5, "the first batch sets parameters (flow_class.init_from)")                                \
+    X(STOCHASTIC_LOGDET, 6, "the log-determinant is an estimate")                                                      \
+    X(REINVERTIBLE, 7, "backward may rebuild x from z: training memory need not grow with depth")                      \
+    X(MATCHED, 8, "trained by matching velocities (flows/field.h): backward through it is refused")                    \
+    X(POSITIVE_DATA, 9, "data that are not positive are refused (VOCODE_VALUE)")                                       \
+    X(SOLVED, 10, "both directions and the log-determinant are as exact as a solver's steps")                          \
+    X(DEQUANTIZES, 11,                                                                                                 \
+      "forward adds noise to whole numbers, inverse takes the fraction away; the log-determinant's mean is a bound's") \
+    X(BATCH_STATISTICS, 12, "in training (flow_run.norm) rows are normalised by the batch's own statistics")           \
+    X(SAMPLES_DIFFERENTIABLY, 13, "losses of samples have gradients (flow_inverse_backward)")
 
 typedef enum flow_trait {
 #define FLOW_TRAIT_ENUM(name, bit, meaning) FLOW_##name = 1 << (bit),

@@ -41,7 +41,11 @@
     X(recursive, 3, "couplings of the whole, of its halves, of their halves and so on",                           \
       "Kruse et al. 2021, section 3.2, algorithm 1")                                                              \
     X(ode, 11, "every frame moves along the velocity that a perceptron finds, as a solver follows it",            \
-      "Chen et al. 2018, theorem 1; Grathwohl et al. 2019, eq. 3, 4 and 8")
+      "Chen et al. 2018, theorem 1; Grathwohl et al. 2019, eq. 3, 4 and 8")                                       \
+    X(batchnorm, 0, "normalises every channel, in training by the batch's own statistics",                        \
+      "Dinh, Sohl-Dickstein, Bengio 2017, eq. 17; Papamakarios, Pavlakou, Murray 2017, appendix B")               \
+    X(dequantize, 5, "whole numbers become real ones by noise, uniform or from a conditional flow",               \
+      "Theis et al. 2016, section 3.1; Ho et al. 2019, section 3.1")
 
 typedef struct squeeze_options {
     size_t factor;
@@ -159,6 +163,19 @@ typedef struct ode_options {
     int trace;               /* ode_trace */
     size_t seed;             /* of the estimate's signs */
 } ode_options;
+
+typedef struct batchnorm_options {
+    char none;
+} batchnorm_options;
+
+typedef enum dequantize_noise { DEQUANTIZE_UNIFORM, DEQUANTIZE_VARIATIONAL } dequantize_noise;
+
+typedef struct dequantize_options {
+    int noise;               /* dequantize_noise */
+    size_t couplings;        /* of its flow */
+    size_t layers, channels; /* hidden, of their perceptrons */
+    size_t seed;
+} dequantize_options;
 
 /* The tables of keys end in a row without a name. */
 #define FLOW_BUILDER(name, options, summary, paper)                                                              \

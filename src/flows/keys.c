@@ -132,3 +132,15 @@ const config_key ode_keys[] = {
     SIZE(ode_options, seed, 1, 0, 1e9, "of the signs of the estimate"),
     {.name = NULL},
 };
+
+static const char *const noise_names[] = {
+    [DEQUANTIZE_UNIFORM] = "uniform", [DEQUANTIZE_VARIATIONAL] = "variational", NULL};
+
+const config_key dequantize_keys[] = {
+    CHOICE(dequantize_options, noise, noise_names, "the noise: as it is, or of a flow that is fitted with the others"),
+    SIZE(dequantize_options, couplings, 4, 1, 64, "of that flow"),
+    SIZE(dequantize_options, layers, 2, 1, 64, "hidden layers of their perceptrons"),
+    SIZE(dequantize_options, channels, 64, 1, 16384, "units of a layer"),
+    SIZE(dequantize_options, seed, 1, 0, 1e9, "of the noise"),
+    {.name = NULL},
+};

@@ -9,7 +9,8 @@
 static const unsigned all_must =
     FLOW_VOLUME_PRESERVING | FLOW_AUTOREGRESSIVE | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY;
 static const unsigned one_suffices = FLOW_NO_ANALYTIC_INVERSE | FLOW_SEQUENTIAL_FORWARD | FLOW_SEQUENTIAL_INVERSE |
-                                     FLOW_DATA_DEPENDENT_INIT | FLOW_STOCHASTIC_LOGDET | FLOW_MATCHED | FLOW_SOLVED;
+                                     FLOW_DATA_DEPENDENT_INIT | FLOW_STOCHASTIC_LOGDET | FLOW_MATCHED | FLOW_SOLVED |
+                                     FLOW_DEQUANTIZES | FLOW_BATCH_STATISTICS;
 
 static vocode_status check_conditioning(flow *base, const flow *part, size_t k, vocode_error *error) {
     if (part->cond_channels && base->cond_channels && part->cond_channels != base->cond_channels)

@@ -16,10 +16,10 @@
 #include "nn/dense.h"
 
 /* X(name, unit(p)) */
-#define VELOCITY_UNITS(X)       \
-    X(tanh, "tanh p")           \
-    X(softplus, "log(1 + e^p)") \
-    X(silu, "p sigmoid(p)")
+#define VELOCITY_UNITS(X)   \
+    X(silu, "p sigmoid(p)") \
+    X(tanh, "tanh p")       \
+    X(softplus, "log(1 + e^p)")
 
 typedef enum velocity_unit {
 #define VELOCITY_UNIT(name, meaning) VELOCITY_##name,

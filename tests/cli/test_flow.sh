@@ -55,6 +55,22 @@ same out first
 refuses 'expected one continuous flow .ode. to train by matching' vocode flow fit x.npy new --flow maf --train matching
 refuses 'flow "ode:trace=some": .*exact' vocode flow fit x.npy new --flow ode:trace=some
 
+# Whole numbers, made real by noise.
+helper header whole.npy "'<f4'" '(20, 2)' 160
+for noise in uniform variational; do
+    run 0 vocode flow fit whole.npy whole --flow actnorm --dequantize $noise --epochs 1
+    run 0 vocode flow score whole whole.npy
+    prints '^whole.npy  log probability at least -?[0-9.]+ nats a row .*  at most -?[0-9.]+ bits a number  20 rows$'
+    run 0 vocode flow encode whole whole.npy z.npy
+    run 0 vocode flow decode whole z.npy back.npy
+    tail -c +129 whole.npy >whole.f32
+    tail -c +129 back.npy >back.f32
+    same whole.f32 back.f32
+done
+refuses 'x.npy: expected whole numbers to dequantize, found .* in row 0, column [01]' \
+    vocode flow fit x.npy new --flow maf --dequantize uniform
+misused 'dequantize: expected' vocode flow fit x.npy new --flow maf --dequantize some
+
 # Pictures: of the plane, of images, of nothing else.
 helper mel plane.npy '<f4' C frames 2 600
 run 0 vocode flow fit plane.npy plane --flow actnorm,recursive:hidden=4 --epochs 1

@@ -48,6 +48,7 @@ static void every_family_inverts(void **state) {
             bool positive = strcmp(family->name, "exp") == 0;
             if (!positive) stir(model);
             rng_fill_normal(x, ROWS, CHANNELS, 1, 0, 1);
+            for (size_t k = 0; vectors_dequantize(model) && k < ROWS * CHANNELS; k++) x[k] = floor(4 * x[k]);
             for (size_t k = 0; positive && k < ROWS * CHANNELS; k++) x[k] = exp(x[k]);
             const real *given = width ? context : NULL;
             if (vectors_encode(model, x, given, ROWS, 2, z, density, &error) != VOCODE_OK)
@@ -95,6 +96,8 @@ static void lines_are_read(void **state) {
                {"(actnorm", "expected \")\""},
                {"actnorm)", "expected \",\""},
                {"coupling:mask=left", "mask"},
+               {"actnorm,dequantize", "before all others"},
+               {"dequantize*2", "before all others"},
                {"actnorm*500,actnorm*500,actnorm*500", "at most 1024"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         vectors_model *model;
@@ -207,7 +210,8 @@ static void fits_find_the_entropy(void **state) {
     (void)state;
     draw_data();
     static const char *const specs[] = {"maf:layers=2,hidden=16,depth=1", "realnvp:layers=2,hidden=16,depth=1",
-                                        "iaf:layers=2,hidden=16,depth=1", "ode:hidden=12,depth=2,solver=rk4,steps=3"};
+                                        "iaf:layers=2,hidden=16,depth=1", "(batchnorm,made:hidden=16,depth=1)*2",
+                                        "ode:hidden=12,depth=2,solver=rk4,steps=3"};
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         fit_options options = fit_defaults;
         options.epochs = 60;
@@ -253,6 +257,7 @@ static void matching_finds_densities(void **state) {
     fit_options options = fit_defaults;
     options.method = FIT_MATCHING;
     options.epochs = 60;
+    options.batch = 256;
     options.rate = 1e-2;
     options.threads = 2;
     vectors_model *model = model_of("ode:hidden=16,depth=2,rtol=1e-4,atol=1e-4", 2, 0);
@@ -275,6 +280,46 @@ static void matching_finds_densities(void **state) {
     assert_int_equal(fit_vectors(model, data, NULL, ROWS, &options, NULL, &error), VOCODE_UNSUPPORTED);
     assert_non_null(strstr(error.message, "expected one continuous flow"));
     vectors_free(model);
+}
+
+/* Two coins, the second as the first in three of four throws, and a column that never changes: the bounds lie above the
+ * entropy, and that of noise that is fitted lies lower. */
+static void noise_bounds_probabilities(void **state) {
+    (void)state;
+    static real coins[ROWS * 3];
+    static double bound[ROWS];
+    static const char *const specs[] = {"dequantize,maf:layers=2,hidden=8,depth=1",
+                                        "dequantize:noise=variational,channels=8,couplings=2,layers=1,"
+                                        "maf:layers=2,hidden=8,depth=1"};
+    double nats[2], entropy = log(2.0) - 0.75 * log(0.75) - 0.25 * log(0.25);
+    vocode_error error = {0};
+    for (size_t t = 0; t < ROWS; t++) {
+        coins[3 * t] = rng_uniform(3, 0, t) < 0.5;
+        coins[3 * t + 1] = rng_uniform(3, 1, t) < 0.75 ? coins[3 * t] : 1 - coins[3 * t];
+        coins[3 * t + 2] = 7;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        fit_options options = fit_defaults;
+        options.epochs = 50;
+        options.batch = 128;
+        options.rate = 1e-2;
+        options.threads = 2;
+        vectors_model *model = model_of(specs[i], 3, 0);
+        if (fit_vectors(model, coins, NULL, ROWS, &options, NULL, &error) != VOCODE_OK) fail_msg("%s", error.message);
+        assert_int_equal(vectors_encode(model, coins, NULL, ROWS, 2, NULL, bound, &error), VOCODE_OK);
+        nats[i] = 0;
+        for (size_t t = 0; t < ROWS; t++) nats[i] -= bound[t] / ROWS;
+        real drawn[3 * 20];
+        assert_int_equal(vectors_sample(model, NULL, 20, 1, 1, drawn, &error), VOCODE_OK);
+        for (size_t k = 0; k < 60; k++) assert_true(drawn[k] == floor(drawn[k]));
+        coins[4] += (real)0.25;
+        assert_int_equal(vectors_encode(model, coins, NULL, ROWS, 2, NULL, bound, &error), VOCODE_VALUE);
+        assert_non_null(strstr(error.message, "expected whole numbers to dequantize"));
+        coins[4] -= (real)0.25;
+        vectors_free(model);
+    }
+    if (!(nats[0] > entropy - 0.05 && nats[1] > entropy - 0.05 && nats[1] < nats[0] - 0.05))
+        fail_msg("an entropy of %g, bounds of %g and %g", entropy, nats[0], nats[1]);
 }
 
 static void files_hold_models(void **state) {
@@ -337,6 +382,7 @@ int main(void) {
         cmocka_unit_test(fits_find_the_entropy),
         cmocka_unit_test(threads_change_no_fit),
         cmocka_unit_test(matching_finds_densities),
+        cmocka_unit_test(noise_bounds_probabilities),
         cmocka_unit_test(files_hold_models),
         cmocka_unit_test(bad_rows_are_refused),
     };

@@ -207,7 +207,9 @@ const flow_case flow_cases[] = {
     {"recursive", "recursive", "{\"channels\": 4, \"layers\": 1}", NULL, 5, 0, 1, 1, false},
     {"recursive conditioned", "recursive", "{\"channels\": 3, \"scale\": \"bounded\"}", NULL, 3, 2, 2, 2, false},
     {"recursive of one", "recursive", NULL, NULL, 1, 0, 1, 1, false},
-    {"ode", "ode", "{\"layers\": 2, \"channels\": 3, \"waves\": 1, \"rtol\": 1e-10, \"atol\": 1e-10, \"most\": 300}",
+    {"ode", "ode",
+     "{\"unit\": \"tanh\", \"layers\": 2, \"channels\": 3, \"waves\": 1, \"rtol\": 1e-10, \"atol\": 1e-10, \"most\": "
+     "300}",
      NULL, 2, 1, 1, 1, false},
     {"ode of one length", "ode",
      "{\"layers\": 1, \"channels\": 3, \"unit\": \"softplus\", \"solver\": \"rk4\", \"steps\": 24}", NULL, 2, 0, 1, 1,
@@ -217,6 +219,11 @@ const flow_case flow_cases[] = {
      "\"rk4\", "
      "\"steps\": 24}",
      NULL, 3, 1, 2, 2, false},
+    {"batchnorm", "batchnorm", NULL, NULL, 3, 0, 1, 1, false},
+    {"dequantize", "dequantize", NULL, NULL, 3, 0, 1, 1, false},
+    {"dequantize with a flow", "dequantize",
+     "{\"noise\": \"variational\", \"couplings\": 2, \"layers\": 1, \"channels\": 3}", NULL, 2, 1, 2, 2, false},
+    {"dequantize one", "dequantize", "{\"noise\": \"variational\"}", NULL, 1, 0, 1, 1, false},
     {"waveglow-like", NULL, NULL, waveglow_like, 1, 2, 6, 6, false},
     {"frameflow-like", NULL, NULL, frameflow_like, 1, 3, 4, 4, false},
     {"glow-like", NULL, NULL, glow_like, 2, 2, 8, 8, false},

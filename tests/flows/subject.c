@@ -72,6 +72,7 @@ subject *subject_new(const flow_case *what, size_t units, size_t batch, uint64_t
     s->cond_count = batch * s->cond_frames * what->cond_channels;
     s->x = draw(s->count, seed + 2, 1);
     for (size_t i = 0; (s->chain->traits & FLOW_POSITIVE_DATA) && i < s->count; i++) s->x[i] = exp(s->x[i] / 2);
+    for (size_t i = 0; (s->chain->traits & FLOW_DEQUANTIZES) && i < s->count; i++) s->x[i] = floor(3 * s->x[i]);
     s->dz = draw(s->count, seed + 3, 1);
     s->cond = draw(s->cond_count, seed + 4, 1);
     s->dlogdet = calloc(batch, sizeof *s->dlogdet);
@@ -137,6 +138,7 @@ void subject_start(const subject *s, flow_use use, subject_run *r) {
                         .cond_channels = s->what->cond_channels,
                         .draw = 3,
                         .first = s->first,
+                        .norm = s->norm,
                         .error = &r->error};
 }
 

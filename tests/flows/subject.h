@@ -38,7 +38,8 @@ typedef struct subject {
     double *dlogdet;                /* [batch] */
     fenced scratch[FLOW_USES], tape[FLOW_USES];
     int threads;
-    size_t first; /* the number of its first batch element, for flows that draw */
+    const struct norm_batch *norm; /* NULL, or as of training */
+    size_t first;                  /* the number of its first batch element, for flows that draw */
 } subject;
 
 /* What the trait SOLVED leaves to be desired, at tolerances of 1e-10. */

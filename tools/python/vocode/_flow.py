@@ -149,8 +149,8 @@ class Flow:
 
         spec: as for :meth:`create`. base: "gaussian" or "logistic". seed: of the first weights, of which rows are held
         out and of the order of the others; the fit is the same at any number of threads. valid: the share of rows held
-        out (0.1). batch: rows of a step (256). epochs: passes at most (as many as make 12000 steps, 50 to 1000).
-        patience: passes without improvement after which it ends (a quarter of them). rate, decay, clip: of AdamW (0.002,
+        out (0.1). batch: rows of a step (256, or 1024 for matching). epochs: passes at most (as many as make 20000 steps, 50 to 1000).
+        patience: passes without improvement after which it ends (a quarter of them). rate, decay, clip: of AdamW (0.004,
         1e-6, 10). watch: called after every pass with a :class:`FitProgress`; a true result ends the fit with what was
         best so far.
 

@@ -13,6 +13,7 @@ enum { MOST_PARTS = 1024, MOST_TIMES = 512, MOST_DEPTH = 8, OPTIONS_SIZE = 512 }
 
 struct spec_builder {
     flow_dims dims;
+    bool turned;
     param_set *set;
     flow *parts[MOST_PARTS];
     size_t count, turns;
@@ -26,6 +27,10 @@ size_t spec_turn(spec_builder *to) {
 
 size_t spec_channels(const spec_builder *to) {
     return to->dims.channels;
+}
+
+bool spec_turned(const spec_builder *to) {
+    return to->turned;
 }
 
 static void add(spec_builder *to, const char *kind, const char *options) {
@@ -178,7 +183,7 @@ static vocode_status read_spec(spec_builder *to, text *spec, int depth, bool bui
     }
 }
 
-vocode_status spec_build(const char *spec, flow_dims dims, param_set *set, flow *first, flow **out,
+vocode_status spec_build(const char *spec, flow_dims dims, bool turned, param_set *set, flow *first, flow **out,
                          vocode_error *error) {
     spec_builder *to = calloc(1, sizeof *to);
     *out = NULL;
@@ -187,6 +192,7 @@ vocode_status spec_build(const char *spec, flow_dims dims, param_set *set, flow 
         return failed(error, VOCODE_MEMORY, "out of memory");
     }
     to->dims = dims;
+    to->turned = turned;
     to->set = set;
     to->error = error;
     if (first) to->parts[to->count++] = first;

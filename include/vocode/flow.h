@@ -9,8 +9,8 @@
  * A flow does not change once it is there: any number of threads may use one at once. What becomes of a row does not
  * depend on the other rows, nor on the number of threads. threads 0 means all that OpenMP offers.
  *
- * Structures that the library fills keep their layout within a SOVERSION; the one that it reads, vocode_flow_options,
- * grows at its end. */
+ * Structures that the library fills keep their layout within a SOVERSION; those that it reads, vocode_flow_options
+ * and vocode_inference_options, grow at their end. */
 #ifndef VOCODE_FLOW_H
 #define VOCODE_FLOW_H
 
@@ -92,6 +92,7 @@ typedef struct vocode_flow_info {
     size_t parameters;   /* trained numbers */
     size_t rows, epochs; /* that it was fitted to and for; 0 where it was not */
     double valid_nll;    /* nats a row held out, at the best pass; NaN where it was not fitted */
+    int turned;          /* 1: spec goes from latent to data (vocode_flow_infer) */
 } vocode_flow_info;
 VOCODE_API void vocode_flow_describe(const vocode_flow *model, vocode_flow_info *info);
 
@@ -111,6 +112,58 @@ VOCODE_API vocode_status vocode_flow_encode(const vocode_flow *model, const floa
                                             int threads, float *z, vocode_error *error);
 VOCODE_API vocode_status vocode_flow_decode(const vocode_flow *model, const float *z, const float *context, size_t rows,
                                             int threads, float *x, vocode_error *error);
+
+/* An unnormalised density exp(-U): writes U of z [rows, channels] to value [rows], nats, up to a constant, and dU/dz to
+ * slope [rows, channels] unless that is NULL. Called in the thread that asked. Nonzero cancels. */
+typedef int (*vocode_energy)(void *context, const float *z, size_t rows, double *value, float *slope);
+
+/* What an inference says some two hundred times. */
+typedef struct vocode_inference_progress {
+    size_t attempt, attempts;
+    size_t step, steps; /* of the attempt */
+    size_t skipped;     /* steps so far whose loss or gradient was not finite */
+    double free_energy; /* E[log q(z) + U(z)] of the batches since the last time, nats */
+    double beta;        /* of the annealing: what the energy counts for, 0.01 to 1 */
+    double rate;        /* learning rate */
+} vocode_inference_progress;
+typedef int (*vocode_inference_watch)(void *context, const vocode_inference_progress *now); /* as vocode_flow_watch */
+
+/* As vocode_flow_options: zero fields mean defaults, size tells which fields there are. */
+typedef struct vocode_inference_options {
+    size_t size;                  /* 0, or sizeof(vocode_inference_options) as compiled */
+    const char *base;             /* of the noise: NULL or "gaussian", or "logistic" */
+    uint64_t seed;                /* of the first weights and of the noise */
+    size_t tries;                 /* fits with seed, seed + 1, ...: the best stays; 0: 3 */
+    size_t steps, batch;          /* of each; 0: 20000 and 256 */
+    size_t anneal;                /* steps until the energy counts in full; 0: half of them */
+    double rate;                  /* learning rate to begin with; 0: 0.02. It falls along half a cosine */
+    double clip;                  /* the longest gradient of a step; 0: 10 */
+    int threads;                  /* 0: all. The result is the same, to the bit, at any number */
+    vocode_inference_watch watch; /* may be NULL */
+    void *context;                /* for watch */
+} vocode_inference_options;
+
+/* The flow q whose samples are as if drawn from exp(-U) / Z: from noise to z through spec, in that order, by gradients
+ * of the free energy E_q[log q + U] (Rezende, Mohamed 2015), which is KL(q, p) - log Z. It needs flows that are quick
+ * from noise to z: of the families planar and iaf are, and the couplings. What comes out is a flow like any other.
+ * Errors as for vocode_flow_create; VOCODE_VALUE where it runs away, VOCODE_CANCELLED. */
+VOCODE_API vocode_status vocode_flow_infer(const char *spec, size_t channels, vocode_energy energy,
+                                           void *energy_context, const vocode_inference_options *options,
+                                           vocode_flow **model, vocode_error *error);
+
+/* What draws of a flow tell of exp(-U), nats. Errors are standard errors. */
+typedef struct vocode_evidence {
+    double bound, bound_error; /* -E_q[log q + U]: no more than log Z, by KL(q, p) */
+    double log_z, log_z_error; /* by importance sampling: log of the mean of exp(-U) / q */
+    double effective;          /* (sum w)^2 / sum w^2 of the weights w: so many draws are as good as drawn from p */
+    size_t draws;
+} vocode_evidence;
+
+/* draws at least 2; a flow without a context. VOCODE_VALUE where an energy is NaN, VOCODE_CANCELLED, others as above.
+ */
+VOCODE_API vocode_status vocode_flow_evidence(const vocode_flow *model, vocode_energy energy, void *energy_context,
+                                              size_t draws, uint64_t seed, int threads, vocode_evidence *evidence,
+                                              vocode_error *error);
 
 #ifdef __cplusplus
 }

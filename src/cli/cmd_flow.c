@@ -7,11 +7,11 @@
 
 static const option_row options[] = {
     {"flow", 0, "SPEC", OPTION_TEXT, offsetof(arguments, flow),
-     .doc = "fit: the flow from data to latent, such as maf:layers=5,hidden=128 or (actnorm,linear,coupling)*8 (vocode "
-            "flow list)"},
+     .doc = "fit: the flow from data to latent, such as maf:layers=5,hidden=128 or (actnorm,linear,coupling)*8; vi: "
+            "from noise to data, such as planar:K=32 or iaf (vocode flow list)"},
     {"base", 0, "gaussian|logistic", OPTION_CHOICE, offsetof(arguments, base),
      .choices = (const char *const[]){"gaussian", "logistic", NULL},
-     .doc = "fit: the distribution of the latent's numbers (default: gaussian)"},
+     .doc = "fit, vi: the distribution of the latent's numbers (default: gaussian)"},
     {"context", 0, "C.npy", OPTION_TEXT, offsetof(arguments, context),
      .doc = "what each row is conditioned on, [rows, columns]; needed wherever the model was fitted with it"},
     {"dequantize", 0, "uniform|variational", OPTION_CHOICE, offsetof(arguments, dequantize),
@@ -30,9 +30,15 @@ static const option_row options[] = {
     {"patience", 0, "N", OPTION_INTEGER, offsetof(arguments, patience), .least = 1, .most = 1e6,
      .doc = "fit: epochs without improvement after which it ends (default: a quarter of --epochs)"},
     {"batch", 0, "N", OPTION_INTEGER, offsetof(arguments, batch), .least = 1, .most = 1e6,
-     .doc = "fit: rows of a step (default: 256, or 1024 for matching)"},
+     .doc = "fit, vi: rows of a step (default: 256, or 1024 for matching)"},
     {"rate", 0, "R", OPTION_NUMBER, offsetof(arguments, rate), .least = 1e-8, .most = 1,
-     .doc = "fit: learning rate to begin with (default: 0.004)"},
+     .doc = "fit, vi: learning rate to begin with (default: 0.004; vi: 0.02)"},
+    {"steps", 0, "N", OPTION_INTEGER, offsetof(arguments, steps), .least = 1, .most = 1e9,
+     .doc = "vi: steps of a try (default: 20000)"},
+    {"tries", 0, "N", OPTION_INTEGER, offsetof(arguments, tries), .least = 1, .most = 1000,
+     .doc = "vi: fits with different seeds, of which the best stays (default: 3)"},
+    {"anneal", 0, "N", OPTION_INTEGER, offsetof(arguments, anneal), .least = 1, .most = 1e9,
+     .doc = "vi: steps until the energy counts in full (default: half of them)"},
     {"seed", 0, "N", OPTION_INTEGER, offsetof(arguments, seed),
      .doc = "of the weights and the order of rows, or of the samples (default: 0)"},
     OPTION_THREADS,
@@ -52,6 +58,7 @@ static const action actions[] = {
     {"encode", 4, 4, "MODEL X.npy Z.npy", flow_encode},
     {"decode", 4, 4, "MODEL Z.npy X.npy", flow_decode},
     {"plot", 3, 3, "MODEL OUT.png", flow_plot},
+    {"vi", 3, 3, "ENERGY MODEL", flow_vi},
     {"list", 1, 1, "nothing", flow_list},
 };
 
@@ -66,13 +73,14 @@ static int run_command(const arguments *given, console *out) {
     const action *what = find(given->items[0]);
     if (!what)
         return console_usage(out, command_flow.name,
-                             "expected fit, sample, score, encode, decode, plot or list, found \"%s\"",
+                             "expected fit, sample, score, encode, decode, plot, vi or list, found \"%s\"",
                              given->items[0]);
     if (given->count < what->least || given->count > what->most)
         return console_usage(out, command_flow.name, "%s: expected %s, found %zu arguments", what->name,
                              what->arguments, given->count - 1);
-    if (what->run == flow_fit && !given->flow.given)
-        return console_usage(out, command_flow.name, "fit: --flow is missing: which flow to fit (vocode flow list)");
+    if ((what->run == flow_fit || what->run == flow_vi) && !given->flow.given)
+        return console_usage(out, command_flow.name, "%s: --flow is missing: which flow to fit (vocode flow list)",
+                             what->name);
     return console_finish(out, what->run(given, out, &error), &error);
 }
 
@@ -84,6 +92,7 @@ const command command_flow = {
                 "encode MODEL X.npy Z.npy [options]\n"
                 "decode MODEL Z.npy X.npy [options]\n"
                 "plot MODEL OUT.png [options]\n"
+                "vi ENERGY MODEL --flow SPEC [options]\n"
                 "list",
     .summary = "densities of vectors: fit, sample and score them",
     .details =
@@ -93,7 +102,11 @@ const command command_flow = {
         "decode go to the latent and back, exactly. plot draws density, samples and their way from the latent of two "
         "columns,\n"
         "or samples as images where the columns are the pixels of a square. list explains every flow with its cost in "
-        "both directions.\n",
+        "both directions.\n"
+        "\n"
+        "vi fits a flow from noise to data to an unnormalised density exp(-U), by reverse KL. ENERGY is U1, U2, U3 or\n"
+        "U4 of Rezende and Mohamed (2015), where (z1 / 3)^2 / 2 is added to those that do not decay. It prints the\n"
+        "bound on log Z, its estimate by importance sampling, the truth by quadrature, and KL(q, p).\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least = 1,

@@ -13,6 +13,7 @@ vocode_status flow_score(const arguments *given, console *out, vocode_error *err
 vocode_status flow_encode(const arguments *given, console *out, vocode_error *error);
 vocode_status flow_decode(const arguments *given, console *out, vocode_error *error);
 vocode_status flow_plot(const arguments *given, console *out, vocode_error *error);
+vocode_status flow_vi(const arguments *given, console *out, vocode_error *error);
 vocode_status flow_list(const arguments *given, console *out, vocode_error *error);
 
 /* Rows of a .npy: [n, d], or [n] as n rows of one number. VOCODE_SHAPE: another rank, no rows, no columns. */

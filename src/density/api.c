@@ -1,21 +1,23 @@
 /* The public face of densities of vectors (include/vocode/flow.h): options and arrays are checked here. */
+#include "density/api.h"
+
 #include <omp.h>
 #include <string.h>
 
 #include "core/versioned.h"
 #include "density/fit.h"
 
-enum { MOST_ROWS_OF_A_STEP = 1 << 20, MOST_EPOCHS = 1000000, MOST_THREADS = 1024 };
+enum { MOST_EPOCHS = 1000000, MOST_THREADS = 1024 };
 static const double most_valid = 0.9;
 
-static vocode_status find_threads(int given, int *out, vocode_error *error) {
+vocode_status api_find_threads(int given, int *out, vocode_error *error) {
     if (given < 0 || given > MOST_THREADS)
         return failed(error, VOCODE_ARGUMENT, "expected threads from 0 to %d, found %d", MOST_THREADS, given);
     *out = given ? given : omp_get_max_threads();
     return VOCODE_OK;
 }
 
-static vocode_status find_base(const char *name, base_kind *out, vocode_error *error) {
+vocode_status api_find_base(const char *name, base_kind *out, vocode_error *error) {
     *out = BASE_gaussian;
     if (!name || strcmp(name, base_names[BASE_gaussian]) == 0) return VOCODE_OK;
     *out = BASE_logistic;
@@ -23,13 +25,13 @@ static vocode_status find_base(const char *name, base_kind *out, vocode_error *e
     return failed(error, VOCODE_VALUE, "expected the base gaussian or logistic, found \"%.40s\"", name);
 }
 
-static vocode_status check_number(const char *name, double value, double most, vocode_error *error) {
+vocode_status api_check_number(const char *name, double value, double most, vocode_error *error) {
     if (value >= 0 && value <= most) return VOCODE_OK;
     return failed(error, VOCODE_ARGUMENT, "expected options.%s from 0 (the default) to %g, found %g", name, most,
                   value);
 }
 
-static vocode_status check_count(const char *name, size_t value, size_t most, vocode_error *error) {
+vocode_status api_check_count(const char *name, size_t value, size_t most, vocode_error *error) {
     if (value <= most) return VOCODE_OK;
     return failed(error, VOCODE_ARGUMENT, "expected options.%s from 0 (the default) to %zu, found %zu", name, most,
                   value);
@@ -50,16 +52,16 @@ static vocode_status read_options(const vocode_flow_options *from, request *out,
     TRY(versioned_read(&about, from, &out->given, error));
     const vocode_flow_options *given = &out->given;
     fit_options *fit = &out->fit;
-    TRY(find_base(given->base, &out->base, error));
-    TRY(check_number("valid", given->valid, most_valid, error));
-    TRY(check_number("rate", given->rate, 1, error));
-    TRY(check_number("clip", given->clip, HUGE_VAL, error));
-    TRY(check_count("batch", given->batch, MOST_ROWS_OF_A_STEP, error));
-    TRY(check_count("epochs", given->epochs, MOST_EPOCHS, error));
-    TRY(check_count("patience", given->patience, MOST_EPOCHS, error));
+    TRY(api_find_base(given->base, &out->base, error));
+    TRY(api_check_number("valid", given->valid, most_valid, error));
+    TRY(api_check_number("rate", given->rate, 1, error));
+    TRY(api_check_number("clip", given->clip, HUGE_VAL, error));
+    TRY(api_check_count("batch", given->batch, MOST_ROWS_OF_A_STEP, error));
+    TRY(api_check_count("epochs", given->epochs, MOST_EPOCHS, error));
+    TRY(api_check_count("patience", given->patience, MOST_EPOCHS, error));
     if (!(given->decay <= 1))
         return failed(error, VOCODE_ARGUMENT, "expected options.decay up to 1, found %g", given->decay);
-    TRY(find_threads(given->threads, &fit->threads, error));
+    TRY(api_find_threads(given->threads, &fit->threads, error));
     if (given->valid > 0) fit->valid = given->valid;
     if (given->rate > 0) fit->rate = given->rate;
     if (given->clip > 0) fit->clip = given->clip;
@@ -84,12 +86,7 @@ static vocode_status check_finite(const char *what, const float *values, size_t 
     return VOCODE_OK;
 }
 
-/* An array of a caller as reals: itself where a real is a float, else a copy. */
-typedef struct borrowed {
-    real *values, *copy;
-} borrowed;
-
-static vocode_status borrow(const float *from, size_t count, borrowed *out, vocode_error *error) {
+vocode_status api_borrow(const float *from, size_t count, borrowed *out, vocode_error *error) {
     *out = (borrowed){.values = (real *)(void *)from};
     if (!from || sizeof(real) == sizeof(float)) return VOCODE_OK;
     out->values = out->copy = aligned_new(count, sizeof(real));
@@ -98,8 +95,7 @@ static vocode_status borrow(const float *from, size_t count, borrowed *out, voco
     return VOCODE_OK;
 }
 
-/* Ends it; to (NULL: nothing) receives what was written to a copy. */
-static void give_back(borrowed *it, size_t count, float *to) {
+void api_give_back(borrowed *it, size_t count, float *to) {
     for (size_t i = 0; it->copy && to && i < count; i++) to[i] = (float)it->copy[i];
     aligned_free(it->copy);
 }
@@ -131,12 +127,12 @@ static vocode_status fit(vocode_flow *model, const float *x, const float *contex
                          vocode_error *error) {
     borrowed data = {0}, given = {0};
     const fit_watch watch = {asked->given.watch ? see : NULL, asked};
-    vocode_status status = borrow(x, rows * model->channels, &data, error);
-    if (status == VOCODE_OK) status = borrow(context, rows * model->context, &given, error);
+    vocode_status status = api_borrow(x, rows * model->channels, &data, error);
+    if (status == VOCODE_OK) status = api_borrow(context, rows * model->context, &given, error);
     if (status == VOCODE_OK) status = fit_vectors(model, data.values, given.values, rows, &asked->fit, &watch, error);
     if (asked->cancelled) status = failed(error, VOCODE_CANCELLED, "the fit was cancelled");
-    give_back(&data, 0, NULL);
-    give_back(&given, 0, NULL);
+    api_give_back(&data, 0, NULL);
+    api_give_back(&given, 0, NULL);
     return status;
 }
 
@@ -179,7 +175,8 @@ void vocode_flow_describe(const vocode_flow *model, vocode_flow_info *info) {
                                .context = model->context,
                                .rows = model->rows,
                                .epochs = model->epochs,
-                               .valid_nll = model->valid_nll};
+                               .valid_nll = model->valid_nll,
+                               .turned = model->turned};
     for (size_t i = 0; i < model->set.count; i++)
         if (model->set.items[i]->kind == PARAM_TRAINED) info->parameters += model->set.items[i]->count;
 }
@@ -206,20 +203,20 @@ static vocode_status run(const use *it, const real *from, const real *context, r
 static vocode_status use_flow(const use *it, int threads, vocode_error *error) {
     size_t channels = it->model->channels, width = it->model->context, numbers = it->rows * channels;
     borrowed from = {0}, context = {0}, to = {0};
-    TRY(find_threads(threads, &threads, error));
+    TRY(api_find_threads(threads, &threads, error));
     TRY(check_rows(it->rows, error));
     if (!width != !it->context)
         return failed(error, VOCODE_SHAPE, "expected %zu numbers of context a row, found %s", width,
                       it->context ? "some" : "none");
     if (it->from) TRY(check_finite(it->what, it->from, it->rows, channels, error));
     if (it->context) TRY(check_finite("context", it->context, it->rows, width, error));
-    vocode_status status = borrow(it->from, numbers, &from, error);
-    if (status == VOCODE_OK) status = borrow(it->context, it->rows * width, &context, error);
-    if (status == VOCODE_OK) status = borrow(it->to, numbers, &to, error);
+    vocode_status status = api_borrow(it->from, numbers, &from, error);
+    if (status == VOCODE_OK) status = api_borrow(it->context, it->rows * width, &context, error);
+    if (status == VOCODE_OK) status = api_borrow(it->to, numbers, &to, error);
     if (status == VOCODE_OK) status = run(it, from.values, context.values, to.values, threads, error);
-    give_back(&from, 0, NULL);
-    give_back(&context, 0, NULL);
-    give_back(&to, numbers, it->to);
+    api_give_back(&from, 0, NULL);
+    api_give_back(&context, 0, NULL);
+    api_give_back(&to, numbers, it->to);
     return status;
 }
 

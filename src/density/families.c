@@ -37,12 +37,14 @@ static void add_coupling(spec_builder *to, const family_options *o, const char *
              mask_of(to, o->mask), o->width ? o->width : 1, scale, o->depth, hidden_of(to, o));
 }
 
-static void add_made(spec_builder *to, const family_options *o, const char *fast) {
+/* density: data to latent takes one run of the network, else the way back. */
+static void add_made(spec_builder *to, const family_options *o, bool density) {
     const char *order = o->order ? orders[o->order] : spec_turn(to) % 2 ? "reverse" : "identity";
     spec_add(
         to, "made",
         "{\"fast\": \"%s\", \"order\": \"%s\", \"seed\": %zu, \"scale\": \"%s\", \"layers\": %zu, \"channels\": %zu}",
-        fast, order, o->seed, made_scales[o->scale], o->depth, hidden_of(to, o));
+        density != spec_turned(to) ? "density" : "sampling", order, o->seed, made_scales[o->scale], o->depth,
+        hidden_of(to, o));
 }
 
 static void expand_coupling(spec_builder *to, const void *options) {
@@ -94,22 +96,22 @@ static void expand_recursive(spec_builder *to, const void *options) {
 }
 
 static void expand_made(spec_builder *to, const void *options) {
-    add_made(to, options, "density");
+    add_made(to, options, true);
 }
 
-static void expand_autoregressive(spec_builder *to, const family_options *o, const char *fast) {
+static void expand_autoregressive(spec_builder *to, const family_options *o, bool density) {
     for (size_t i = 0; i < o->layers; i++) {
         spec_add(to, "actnorm", "{}");
-        add_made(to, o, fast);
+        add_made(to, o, density);
     }
 }
 
 static void expand_maf(spec_builder *to, const void *options) {
-    expand_autoregressive(to, options, "density");
+    expand_autoregressive(to, options, true);
 }
 
 static void expand_iaf(spec_builder *to, const void *options) {
-    expand_autoregressive(to, options, "sampling");
+    expand_autoregressive(to, options, false);
 }
 
 #define UNIT_NAME(name, meaning) #name,

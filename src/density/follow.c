@@ -8,16 +8,22 @@ size_t vectors_steps(const vectors_model *model) {
     return sequence_parts(model->chain)->count;
 }
 
-static vocode_status step(const flow *part, size_t rows, const real *z, real *x, vocode_error *error) {
+static vocode_status step(const flow *part, bool forward, size_t rows, const real *z, real *x, vocode_error *error) {
     size_t size, tape;
     compute work = {.scratch = arena_over(NULL, 0), .threads = 1};
     flow_run run = {.work = &work, .shape = {rows, 1, part->channels}, .error = error};
-    TRY(flow_measure(part, &run, FLOW_INVERSE, &size, &tape));
+    TRY(flow_measure(part, &run, forward ? FLOW_FORWARD : FLOW_INVERSE, &size, &tape));
     void *memory = aligned_new(size, 1);
-    if (!memory) return failed(error, VOCODE_MEMORY, "out of memory to follow %zu rows", rows);
+    double *logdet = aligned_new(rows, sizeof *logdet);
+    if (!memory || !logdet) {
+        aligned_free(memory);
+        aligned_free(logdet);
+        return failed(error, VOCODE_MEMORY, "out of memory to follow %zu rows", rows);
+    }
     work.scratch = arena_over(memory, size);
-    vocode_status status = flow_inverse(part, &run, z, x);
+    vocode_status status = forward ? flow_forward(part, &run, z, x, logdet, NULL) : flow_inverse(part, &run, z, x);
     aligned_free(memory);
+    aligned_free(logdet);
     return status;
 }
 
@@ -34,7 +40,8 @@ vocode_status vectors_follow(const vectors_model *model, const real *z, size_t r
     memcpy(x, z, count * sizeof *x);
     for (size_t k = 0; status == VOCODE_OK && k < steps && k < parts->count; k++) {
         memcpy(now, x, count * sizeof *x);
-        status = step(parts->items[parts->count - 1 - k], rows, now, x, error);
+        const flow *part = parts->items[model->turned ? k : parts->count - 1 - k];
+        status = step(part, model->turned, rows, now, x, error);
     }
     aligned_free(now);
     return status;

@@ -13,6 +13,7 @@ enum { MOST_PARTS = 1024, MOST_TIMES = 512, MOST_DEPTH = 8, OPTIONS_SIZE = 512 }
 
 struct spec_builder {
     flow_dims dims;
+    bool turned;
     param_set *set;
     flow *parts[MOST_PARTS];
     size_t count, turns;
@@ -37,6 +38,10 @@ static vocode_status to_front(spec_builder *to) {
     to->parts[last] = to->parts[0];
     to->parts[0] = noise;
     return VOCODE_OK;
+}
+
+bool spec_turned(const spec_builder *to) {
+    return to->turned;
 }
 
 static void add(spec_builder *to, const char *kind, const char *options) {
@@ -191,7 +196,7 @@ static vocode_status read_spec(spec_builder *to, text *spec, int depth, bool bui
     }
 }
 
-vocode_status spec_build(const char *spec, flow_dims dims, param_set *set, flow *first, flow **out,
+vocode_status spec_build(const char *spec, flow_dims dims, bool turned, param_set *set, flow *first, flow **out,
                          vocode_error *error) {
     spec_builder *to = calloc(1, sizeof *to);
     *out = NULL;
@@ -200,6 +205,7 @@ vocode_status spec_build(const char *spec, flow_dims dims, param_set *set, flow 
         return failed(error, VOCODE_MEMORY, "out of memory");
     }
     to->dims = dims;
+    to->turned = turned;
     to->set = set;
     to->error = error;
     if (first) to->parts[to->count++] = first;

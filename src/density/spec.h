@@ -27,9 +27,10 @@ typedef struct flow_family {
 size_t flow_family_count(void);
 const flow_family *flow_family_at(size_t index);
 
-/* first (NULL: nothing), then what spec says, as one flow. first is taken over, also on failure. VOCODE_VALUE for what
- * cannot be read or built: the sentence quotes the item. */
-vocode_status spec_build(const char *spec, flow_dims dims, param_set *set, flow *first, flow **out,
+/* first (NULL: nothing), then what spec says, as one flow. first is taken over, also on failure. turned: the flow goes
+ * from latent to data, and families that are quick in one direction change it. VOCODE_VALUE for what cannot be read or
+ * built: the sentence quotes the item. */
+vocode_status spec_build(const char *spec, flow_dims dims, bool turned, param_set *set, flow *first, flow **out,
                          vocode_error *error);
 
 /* For expand: appends a flow of the registry with options (JSON text by printf); failures are kept. */
@@ -37,5 +38,6 @@ __attribute__((format(printf, 3, 4))) void spec_add(spec_builder *to, const char
 /* 0, 1, 2, ...: how many times it was asked before, for what alternates. */
 size_t spec_turn(spec_builder *to);
 size_t spec_channels(const spec_builder *to);
+bool spec_turned(const spec_builder *to);
 
 #endif

@@ -23,7 +23,7 @@ static vocode_status build(vectors_model *model, vocode_error *error) {
     flow_dims dims = {model->channels, model->context};
     flow *first = NULL;
     TRY(flow_build("affine", NULL, dims, &model->set, standard_prefix, &first, error));
-    TRY(spec_build(model->spec, dims, &model->set, first, &model->chain, error));
+    TRY(spec_build(model->spec, dims, model->turned, &model->set, first, &model->chain, error));
     TRY(add_context(model, error));
     if (model->chain->fold != 1)
         return failed(error, VOCODE_VALUE, "flow \"%.200s\": expected flows that keep vectors as they are",
@@ -35,12 +35,13 @@ static vocode_status build(vectors_model *model, vocode_error *error) {
 }
 
 /* Everything but values. */
-static vocode_status make(const char *spec, base_kind base, size_t channels, size_t context, vectors_model **out,
-                          vocode_error *error) {
+static vocode_status make(const char *spec, base_kind base, size_t channels, size_t context, bool turned,
+                          vectors_model **out, vocode_error *error) {
     vectors_model *model = calloc(1, sizeof *model);
     *out = NULL;
     if (!model) return failed(error, VOCODE_MEMORY, "out of memory for a model");
-    *model = (vectors_model){.channels = channels, .context = context, .base = base, .valid_nll = NAN};
+    *model =
+        (vectors_model){.channels = channels, .context = context, .base = base, .turned = turned, .valid_nll = NAN};
     model->set.limit = SIZE_MAX / 64;
     model->spec = strdup(spec);
     vocode_status status =
@@ -53,10 +54,11 @@ static vocode_status make(const char *spec, base_kind base, size_t channels, siz
     return VOCODE_OK;
 }
 
-vocode_status vectors_create(const char *spec, base_kind base, size_t channels, size_t context, uint64_t seed,
-                             vectors_model **out, vocode_error *error) {
+static vocode_status create(const char *spec, base_kind base, size_t channels, size_t context, bool turned,
+                            uint64_t seed, vectors_model **out, vocode_error *error) {
     vectors_model *model;
-    TRY(make(spec, base, channels, context, &model, error));
+    *out = NULL;
+    TRY(make(spec, base, channels, context, turned, &model, error));
     flow_init(model->chain, seed);
     if (model->context_deviation) param_fill(model->context_deviation, 1);
     vocode_status status = flow_prepare(model->chain, error);
@@ -68,6 +70,16 @@ vocode_status vectors_create(const char *spec, base_kind base, size_t channels, 
     return status;
 }
 
+vocode_status vectors_create(const char *spec, base_kind base, size_t channels, size_t context, uint64_t seed,
+                             vectors_model **out, vocode_error *error) {
+    return create(spec, base, channels, context, false, seed, out, error);
+}
+
+vocode_status vectors_create_turned(const char *spec, base_kind base, size_t channels, uint64_t seed,
+                                    vectors_model **out, vocode_error *error) {
+    return create(spec, base, channels, 0, true, seed, out, error);
+}
+
 void vectors_free(vectors_model *model) {
     if (!model) return;
     flow_free(model->chain);
@@ -76,11 +88,13 @@ void vectors_free(vectors_model *model) {
     free(model);
 }
 
+static const char *const directions[] = {"to_latent", "to_data", NULL};
+
 static char *config_text(const vectors_model *model) {
-    json_t *config =
-        json_pack("{s:s, s:I, s:I, s:s, s:s, s:{s:I, s:I}}", "kind", "vectors", "channels", (json_int_t)model->channels,
-                  "context", (json_int_t)model->context, "flow", model->spec, "base", base_names[model->base],
-                  "training", "rows", (json_int_t)model->rows, "epochs", (json_int_t)model->epochs);
+    json_t *config = json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}}", "kind", "vectors", "channels",
+                               (json_int_t)model->channels, "context", (json_int_t)model->context, "flow", model->spec,
+                               "base", base_names[model->base], "direction", directions[model->turned], "training",
+                               "rows", (json_int_t)model->rows, "epochs", (json_int_t)model->epochs);
     if (!config) return NULL;
     if (isfinite(model->valid_nll))
         json_object_set_new(json_object_get(config, "training"), "valid_nll", json_real(model->valid_nll));
@@ -131,7 +145,7 @@ static vocode_status bind(vectors_model *model, const st_file *file, const char 
 
 typedef struct vectors_config {
     size_t channels, context;
-    int base;
+    int base, direction;
 } vectors_config;
 
 static const config_key keys[] = {
@@ -145,6 +159,7 @@ static const config_key keys[] = {
     {.name = "context", .type = CONFIG_INT, .offset = offsetof(vectors_config, context), .least = 0, .most = 1 << 20},
     {.name = "flow", .type = CONFIG_OTHER},
     {.name = "base", .type = CONFIG_CHOICE, .offset = offsetof(vectors_config, base), .choices = base_names},
+    {.name = "direction", .type = CONFIG_CHOICE, .offset = offsetof(vectors_config, direction), .choices = directions},
     {.name = "training", .type = CONFIG_OTHER},
 };
 
@@ -167,7 +182,7 @@ static vocode_status open_config(const json_t *config, const st_file *file, cons
             kind ? kind : "none");
     if (!spec) return failed(error, VOCODE_VALUE, "%s: expected \"flow\" in its config, found none", path);
     TRY(config_read(config, keys, sizeof keys / sizeof *keys, &sizes, path, error));
-    TRY(make(spec, (base_kind)sizes.base, sizes.channels, sizes.context, out, error));
+    TRY(make(spec, (base_kind)sizes.base, sizes.channels, sizes.context, sizes.direction, out, error));
     read_training(*out, json_object_get(config, "training"));
     vocode_status status = bind(*out, file, path, error);
     if (status != VOCODE_OK) {
@@ -205,17 +220,17 @@ typedef struct job {
     const vectors_model *model;
     const real *from, *context;
     size_t rows, lanes, scratch;
-    bool drawn; /* from is drawn from the seed */
-    uint64_t seed;
-    real *to;
-    double *log_density;
+    bool to_data, drawn; /* drawn: from is drawn from the seed, from row number first on */
+    uint64_t seed, first;
+    real *to;             /* NULL: not wanted */
+    double *log_density;  /* NULL: not wanted */
     vocode_error *errors; /* [lanes] */
 } job;
 
 /* A lane's memory. */
 typedef struct lane {
     char *memory;
-    real *context, *drawn, *to;
+    real *context, *drawn, *to, *again;
     double *logdet;
 } lane;
 
@@ -225,12 +240,13 @@ static bool lane_new(const job *work, lane *own) {
     own->context = aligned_new(VECTORS_SHARD * work->model->context + 1, sizeof(real));
     own->drawn = aligned_new(VECTORS_SHARD * channels, sizeof(real));
     own->to = aligned_new(VECTORS_SHARD * channels, sizeof(real));
+    own->again = aligned_new(VECTORS_SHARD * channels, sizeof(real));
     own->logdet = aligned_new(VECTORS_SHARD, sizeof(double));
-    return own->memory && own->context && own->drawn && own->to && own->logdet;
+    return own->memory && own->context && own->drawn && own->to && own->again && own->logdet;
 }
 
 static void lane_free(lane *own) {
-    void *parts[] = {own->memory, own->context, own->drawn, own->to, own->logdet};
+    void *parts[] = {own->memory, own->context, own->drawn, own->to, own->again, own->logdet};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) aligned_free(parts[i]);
 }
 
@@ -244,23 +260,35 @@ static flow_run run_of(const vectors_model *model, compute *work, size_t rows, c
                       .error = error};
 }
 
+/* Whether the chain's forward is the way that is asked for. */
+static bool is_forward(const job *work) {
+    return work->to_data == work->model->turned;
+}
+
+/* from, latent or data, to the other, and the log-determinant of the chain there. */
+static vocode_status carry(const job *work, const flow_run *run, lane *own, const real *from, real *to) {
+    const flow *chain = work->model->chain;
+    for (size_t i = 0; i < run->shape.batch; i++) own->logdet[i] = 0;
+    if (is_forward(work)) return flow_forward(chain, run, from, to, own->logdet, NULL);
+    TRY(flow_inverse(chain, run, from, to));
+    return work->log_density ? flow_forward(chain, run, to, own->again, own->logdet, NULL) : VOCODE_OK;
+}
+
 static vocode_status run_shard(const job *work, lane *own, size_t first, vocode_error *error) {
     const vectors_model *model = work->model;
     size_t channels = model->channels, rows = smaller(VECTORS_SHARD, work->rows - first);
     compute alone = {.scratch = arena_over(own->memory, work->scratch), .threads = 1};
     flow_run run = run_of(model, &alone, rows, own->context, error);
-    run.first = first;
+    run.first = work->first + first;
     if (model->context) vectors_scale_context(model, work->context + first * model->context, rows, own->context);
-    if (!work->log_density) {
-        if (work->drawn) base_draw(model->base, work->seed, first, rows, channels, own->drawn);
-        return flow_inverse(model->chain, &run, work->drawn ? own->drawn : work->from + first * channels,
-                            work->to + first * channels);
-    }
-    real *z = work->to ? work->to + first * channels : own->to;
-    for (size_t i = 0; i < rows; i++) own->logdet[i] = 0;
-    TRY(flow_forward(model->chain, &run, work->from + first * channels, z, own->logdet, NULL));
-    for (size_t i = 0; i < rows; i++)
-        work->log_density[first + i] = own->logdet[i] + base_log_density(model->base, z + i * channels, channels);
+    if (work->drawn) base_draw(model->base, work->seed, work->first + first, rows, channels, own->drawn);
+    const real *from = work->drawn ? own->drawn : work->from + first * channels;
+    real *to = work->to ? work->to + first * channels : own->to;
+    TRY(carry(work, &run, own, from, to));
+    const real *z = work->to_data ? from : to;
+    for (size_t i = 0; work->log_density && i < rows; i++)
+        work->log_density[first + i] = base_log_density(model->base, z + i * channels, channels) +
+                                       (model->turned ? -own->logdet[i] : own->logdet[i]);
     return VOCODE_OK;
 }
 
@@ -277,11 +305,12 @@ static void run_lane(void *context, size_t index) {
 }
 
 static vocode_status run_job(job *work, int threads, vocode_error *error) {
-    size_t tape;
+    size_t tape, forward, inverse;
     compute dry = {.scratch = arena_over(NULL, 0), .threads = 1};
     flow_run shape = run_of(work->model, &dry, VECTORS_SHARD, NULL, error);
-    TRY(flow_measure(work->model->chain, &shape, work->log_density ? FLOW_FORWARD : FLOW_INVERSE, &work->scratch,
-                     &tape));
+    TRY(flow_measure(work->model->chain, &shape, FLOW_FORWARD, &forward, &tape));
+    TRY(flow_measure(work->model->chain, &shape, FLOW_INVERSE, &inverse, &tape));
+    work->scratch = forward > inverse ? forward : inverse;
     work->lanes = smaller((size_t)threads, tiles_of(work->rows, VECTORS_SHARD));
     work->errors = calloc(work->lanes + 1, sizeof *work->errors);
     if (!work->errors) return failed(error, VOCODE_MEMORY, "out of memory to run the flow");
@@ -329,13 +358,26 @@ vocode_status vectors_encode(const vectors_model *model, const real *x, const re
 vocode_status vectors_decode(const vectors_model *model, const real *z, const real *context, size_t rows, int threads,
                              real *x, vocode_error *error) {
     TRY(check_context(model, context, error));
-    job work = {.model = model, .from = z, .context = context, .rows = rows, .to = x};
+    job work = {.model = model, .from = z, .context = context, .rows = rows, .to_data = true, .to = x};
+    return run_job(&work, threads, error);
+}
+
+vocode_status vectors_draw(const vectors_model *model, const real *context, size_t first, size_t rows, uint64_t seed,
+                           int threads, real *x, double *log_density, vocode_error *error) {
+    TRY(check_context(model, context, error));
+    job work = {.model = model,
+                .context = context,
+                .rows = rows,
+                .to_data = true,
+                .drawn = true,
+                .seed = seed,
+                .first = first,
+                .to = x,
+                .log_density = log_density};
     return run_job(&work, threads, error);
 }
 
 vocode_status vectors_sample(const vectors_model *model, const real *context, size_t rows, uint64_t seed, int threads,
                              real *x, vocode_error *error) {
-    TRY(check_context(model, context, error));
-    job work = {.model = model, .context = context, .rows = rows, .drawn = true, .seed = seed, .to = x};
-    return run_job(&work, threads, error);
+    return vectors_draw(model, context, 0, rows, seed, threads, x, NULL, error);
 }

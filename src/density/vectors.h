@@ -16,6 +16,7 @@ typedef struct vocode_flow {
     size_t channels, context;
     char *spec;
     base_kind base;
+    bool turned; /* the chain goes from latent to data: what it is trained by has to be quick on that way (vi.h) */
     param_set set;
     flow *chain;
     param *mean, *log_deviation;             /* of the data, [channels] */
@@ -27,6 +28,10 @@ typedef struct vocode_flow {
 /* A fresh one, parameters drawn from the seed; prepared. channels and context are limited by what memory can hold. */
 vocode_status vectors_create(const char *spec, base_kind base, size_t channels, size_t context, uint64_t seed,
                              vectors_model **out, vocode_error *error);
+/* The same with a chain that goes from latent to data, spec in that order, without a context. Its first part, whose
+ * parameters are mean and log_deviation, scales and shifts the latent. */
+vocode_status vectors_create_turned(const char *spec, base_kind base, size_t channels, uint64_t seed,
+                                    vectors_model **out, vocode_error *error);
 vocode_status vectors_open(const char *path, vectors_model **out, vocode_error *error);
 vocode_status vectors_save(const vectors_model *model, const char *path, vocode_error *error);
 void vectors_free(vectors_model *model); /* NULL is fine */
@@ -36,7 +41,10 @@ vocode_status vectors_encode(const vectors_model *model, const real *x, const re
                              real *z, double *log_density, vocode_error *error);
 vocode_status vectors_decode(const vectors_model *model, const real *z, const real *context, size_t rows, int threads,
                              real *x, vocode_error *error);
-/* Row i is a function of the seed and of i. */
+/* Row first + i is a function of the seed and of first + i. log_density [rows], unless NULL, is that of the samples. */
+vocode_status vectors_draw(const vectors_model *model, const real *context, size_t first, size_t rows, uint64_t seed,
+                           int threads, real *x, double *log_density, vocode_error *error);
+/* The same from row 0 on. */
 vocode_status vectors_sample(const vectors_model *model, const real *context, size_t rows, uint64_t seed, int threads,
                              real *x, vocode_error *error);
 

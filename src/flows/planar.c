@@ -10,7 +10,8 @@
  *
  * The inverse needs the one number q = w'x of each frame, the root of q + m tanh(q + v'cond + b) = w'z, which rises
  * with q and lies within |m| of w'z: Newton's method, kept inside a bracket that shrinks. It is numerical, to the last
- * digits of a double (trait NO_ANALYTIC_INVERSE). A fresh flow has h = 0 and is the identity. */
+ * digits of a double (trait NO_ANALYTIC_INVERSE). A fresh flow has h = 0 and is the identity; its planes, w'x + b = 0,
+ * lie spread over the data, so that several of them bend in different places from the first step on. */
 #include <stdlib.h>
 
 #include "flows/build.h"
@@ -43,6 +44,8 @@ static double push(const planar *self, const plane *it, size_t c) {
     return (double)self->along->value[c] + (it->m - it->p) * (double)self->across->value[c] / it->square;
 }
 
+static const double most_offset = 3; /* of a fresh plane, in deviations of standardised data */
+
 /* the root of p = log(e - 1), where m = 0 */
 static const double neutral = 0.54132485461291805;
 
@@ -54,7 +57,7 @@ static void init(flow *base, uint64_t seed) {
         square += (double)self->across->value[c] * (double)self->across->value[c];
     for (size_t c = 0; c < base->channels; c++)
         self->along->value[c] = (real)(neutral * (double)self->across->value[c] / square);
-    param_fill(self->offset, 0);
+    param_init_uniform(self->offset, seed, most_offset);
     if (self->by_cond) param_init_uniform(self->by_cond, seed, 1 / sqrt((double)base->cond_channels));
 }
 

@@ -84,6 +84,23 @@ run 0 vocode flow plot square square.png
 refuses 'model: expected rows of 2 numbers, or of a square number of pixels' vocode flow plot model d.png
 refuses 'given: expected a model without a context' vocode flow plot given d.png
 
+# Variational inference: the bound, log Z and the truth; the model is one like others.
+run 0 vocode flow vi u2 sine --flow planar:K=4 --steps 300 --tries 2 --batch 64 --threads 1
+silent
+prints '^U2  bound -?[0-9.]+ \+- [0-9.]+ nats  log Z -?[0-9.]+ \+- [0-9.]+ from [0-9]+% of 200000 draws  in truth 2.02[0-9]+  KL [0-9.]+$'
+cp sine first
+run 0 vocode flow vi U2 sine --flow planar:K=4 --steps 300 --tries 2 --batch 64 --threads 2
+same sine first
+run 0 vocode flow sample sine 500 drawn.npy
+run 0 vocode flow score sine drawn.npy
+run 0 vocode flow plot sine sine.png
+refuses 'expected the name of an energy .U1, U2, U3, U4., found "U9"' vocode flow vi U9 new --flow planar
+refuses 'cannot.*none/new|none/new' vocode flow vi U1 none/new --flow planar:K=1 --steps 2 --tries 1
+refuses 'flow "plane": expected the name of a flow' vocode flow vi U1 new --flow plane
+misused 'vi: --flow is missing' vocode flow vi U1 new
+misused 'vi: expected ENERGY MODEL' vocode flow vi U1
+misused 'tries: expected a whole number' vocode flow vi U1 new --flow planar --tries 0
+
 # Bad data.
 fit() { vocode flow fit "$1" new --flow actnorm; }
 refuses 'cannot open none.npy' fit none.npy
@@ -112,7 +129,7 @@ refuses 'flow "mafs": expected the name of a flow .*maf' vocode flow fit x.npy n
 refuses 'flow "maf:layer=2": .*layer' vocode flow fit x.npy new --flow maf:layer=2
 refuses 'expected a number of samples, found "-?many"' vocode flow sample model many d.npy
 
-misused 'expected fit, sample, score, encode, decode, plot or list, found "train"' vocode flow train x.npy
+misused 'expected fit, sample, score, encode, decode, plot, vi or list, found "train"' vocode flow train x.npy
 misused 'fit: --flow is missing' vocode flow fit x.npy new
 misused 'score: expected MODEL X.npy' vocode flow score model
 misused 'at least 1 argument' vocode flow

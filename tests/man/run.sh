@@ -53,8 +53,8 @@ sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$pages/vocode.3" | sed -nE 's/^\
 compare "vocode.3's synopsis"
 # fields STRUCTURE HEADER SECTION: the section of vocode.3 lists the structure's fields.
 fields() {
-    sed -n "/^typedef struct $1 {/,/^}/p" "$tree/include/vocode/$2" | sed -nE 's/^    [a-z][^;]*[ *]([a-z_]+);.*/\1/p' |
-        sort >"$work/should"
+    sed -n "/^typedef struct $1 {/,/^}/p" "$tree/include/vocode/$2" | sed -nE 's/^    [a-z_0-9]+ ( *[a-z_0-9]+ )?\*?([a-z_, ]+);.*/\2/p' |
+        tr -d ',' | tr -s ' ' '\n' | sort >"$work/should"
     test -s "$work/should"
     sed -n "/^\.Sh $3/,/^\.Sh /{/^\.Sh $3/!p}" "$pages/vocode.3" | sed '/^\.Sh /,$d' | sed -n 's/^\.It Fa //p' |
         tr -d ',' | tr -s ' ' '\n' | sort -u >"$work/is"
@@ -62,6 +62,7 @@ fields() {
 }
 fields vocode_synthesis model.h OPTIONS
 fields vocode_flow_options flow.h FITS
+fields vocode_inference_options flow.h INFERENCE
 sed -nE 's/^    X\(([A-Z]+), [1-9].*/VOCODE_\1/p' "$tree/include/vocode/status.h" | sort >"$work/should"
 sed -n 's/^\.It Dv //p' "$pages/vocode.3" | sort >"$work/is"
 compare "vocode.3's status codes"

@@ -20,6 +20,9 @@ STRUCTURES = {
     "vocode_flow_progress": _library.FlowProgress,
     "vocode_flow_options": _library.FlowOptions,
     "vocode_flow_info": _library.FlowInfo,
+    "vocode_inference_progress": _library.InferenceProgress,
+    "vocode_inference_options": _library.InferenceOptions,
+    "vocode_evidence": _library.EvidenceResult,
 }
 
 

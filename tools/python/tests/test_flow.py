@@ -102,6 +102,36 @@ def test_watching_a_fit(rows):
         vocode.Flow.fit(x, "actnorm", epochs=5, watch=stumble)
 
 
+P = np.array([[2, 1], [1, 1.5]])
+
+
+def gaussian(z):
+    away = z - [1, -2]
+    return np.einsum("ni,ij,nj->n", away, P, away) / 2 + 3, away @ P
+
+
+def test_inference_finds_a_gaussian():
+    seen = []
+    options = dict(tries=1, steps=600, batch=64, rate=0.1)
+    flow = vocode.Flow.infer(gaussian, "linear", 2, **options, watch=lambda now: seen.append(now))
+    found = flow.evidence(gaussian, 20000)
+    log_z = math.log(2 * math.pi) - math.log(np.linalg.det(P)) / 2 - 3
+    assert found.log_z == pytest.approx(log_z, abs=1e-3) and found.bound == pytest.approx(log_z, abs=5e-3)
+    assert found.effective > 0.98 * found.draws and found.draws == 20000
+    assert flow.info.turned and seen[-1].step == 600 and seen[-1].free_energy == pytest.approx(-log_z, abs=0.05)
+    assert np.allclose(np.cov(flow.sample(40000).T), np.linalg.inv(P), atol=0.05)
+
+    def stumble(z):
+        raise ZeroDivisionError(z)
+
+    with pytest.raises(ZeroDivisionError):
+        vocode.Flow.infer(stumble, "linear", 2)
+    with pytest.raises(ZeroDivisionError):
+        flow.evidence(stumble)
+    with pytest.raises(ValueError):
+        vocode.Flow.infer(lambda z: (np.zeros(3), z), "linear", 2)
+
+
 def test_threads_share_a_flow(flow, rows):
     x, c = rows
     results = {}

@@ -5,7 +5,7 @@ is mono float32, full scale 1.0, at the model's sample rate. What fails raises :
 """
 
 from ._errors import Status, VocodeError, VocodeWarning
-from ._flow import FitProgress, Flow, FlowInfo
+from ._flow import Evidence, FitProgress, Flow, FlowInfo, InferenceProgress
 from ._library import version
 from ._mel import Mel, mel
 from ._model import Info, Likelihood, Model, default_model_path, synthesize
@@ -14,9 +14,11 @@ from ._stream import Stream
 __version__ = version()
 
 __all__ = [
+    "Evidence",
     "FitProgress",
     "Flow",
     "FlowInfo",
+    "InferenceProgress",
     "Info",
     "Likelihood",
     "Mel",

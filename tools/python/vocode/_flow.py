@@ -2,14 +2,15 @@
 
 import ctypes
 import os
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
 from . import _arrays
 from ._errors import Status, VocodeError
 from ._library import FlowInfo as _InfoStruct
-from ._library import FlowOptions, Handle, Watch, call, library
+from ._library import Energy as _EnergyFunction
+from ._library import EvidenceResult, FlowOptions, Handle, InferenceOptions, Watch, WatchInference, call, library
 from ._options import threads_in
 
 _MOST = 2**63 - 1
@@ -26,6 +27,35 @@ class FlowInfo(NamedTuple):
     rows: int  #: that it was fitted to; 0 where it was not
     epochs: int  #: passes of the fit
     valid_nll: float  #: nats a row held out, at the best pass; NaN where it was not fitted
+    turned: bool  #: spec goes from latent to data (:meth:`Flow.infer`)
+
+
+class InferenceProgress(NamedTuple):
+    """What an inference says some two hundred times a try."""
+
+    attempt: int  #: from 1
+    attempts: int
+    step: int  #: of the attempt
+    steps: int
+    skipped: int  #: steps so far whose loss or gradient was not finite
+    free_energy: float  #: nats, of the batches since the last time
+    beta: float  #: what the energy counts for, 0.01 to 1
+    rate: float  #: learning rate
+
+
+class Evidence(NamedTuple):
+    """What draws of a flow tell of exp(-U), nats; errors are standard errors."""
+
+    bound: float  #: -E[log q + U], no more than log Z
+    bound_error: float
+    log_z: float  #: by importance sampling
+    log_z_error: float
+    effective: float  #: so many draws are as good as drawn from exp(-U) / Z
+    draws: int
+
+
+#: z, float32 [n, channels] -> (U [n], dU/dz [n, channels])
+Energy = Callable[[np.ndarray], Tuple[Any, Any]]
 
 
 class FitProgress(NamedTuple):
@@ -44,20 +74,47 @@ class _Watcher:
     """Between a Python function and the library's callback. An exception cannot pass through C: it cancels the fit, and
     is raised again behind the call. Control-C arrives here."""
 
-    def __init__(self, watch: Optional[Callable[[FitProgress], Any]]) -> None:
+    def __init__(self, watch: Optional[Callable[[Any], Any]], kind: Any = FitProgress) -> None:
         self.watch = watch
+        self.kind = kind
         self.raised: Optional[BaseException] = None
 
     def __call__(self, _: Any, now: Any) -> int:
         try:
             if self.watch is None:
                 return 0
-            values = {name: getattr(now.contents, name) for name in FitProgress._fields}
-            values["best"] = bool(values["best"])
-            return 1 if self.watch(FitProgress(**values)) else 0
+            now = self.kind(*(getattr(now.contents, name) for name in self.kind._fields))
+            return 1 if self.watch(now) else 0
         except BaseException as raised:  # pylint: disable=broad-except
             self.raised = raised
             return -1
+
+
+class _Energy:
+    """Between a Python function of numpy arrays and the library's callback; exceptions as for :class:`_Watcher`."""
+
+    def __init__(self, find: Energy, channels: int) -> None:
+        self.find = find
+        self.channels = channels
+        self.raised: Optional[BaseException] = None
+
+    def __call__(self, _: Any, z: Any, rows: int, value: Any, slope: Any) -> int:
+        try:
+            shape = (rows, self.channels)
+            energies, slopes = self.find(np.ctypeslib.as_array(z, shape).copy())
+            np.ctypeslib.as_array(value, (rows,))[:] = np.asarray(energies, dtype=np.float64).reshape(rows)
+            if slope:
+                np.ctypeslib.as_array(slope, shape)[:] = np.asarray(slopes, dtype=np.float32).reshape(shape)
+            return 0
+        except BaseException as raised:  # pylint: disable=broad-except
+            self.raised = raised
+            return 1
+
+
+def _raise_again(error: VocodeError, *callbacks: Any) -> None:
+    for callback in callbacks:
+        if error.code == Status.CANCELLED and callback.raised is not None:
+            raise callback.raised from None
 
 
 def _options(seed: int, base: str, threads: int = 0, watcher: Optional[_Watcher] = None, **numbers: Any) -> FlowOptions:
@@ -109,7 +166,7 @@ class Flow:
         info = _InfoStruct()
         library().vocode_flow_describe(handle.value, ctypes.byref(info))
         values = {name: getattr(info, name) for name, *_ in _InfoStruct._fields_}
-        values.update(spec=info.spec.decode(), base=info.base.decode())
+        values.update(spec=info.spec.decode(), base=info.base.decode(), turned=bool(info.turned))
         #: what the flow is
         self.info = FlowInfo(**values)
 
@@ -184,9 +241,71 @@ class Flow:
                 ctypes.byref(options),
             )
         except VocodeError as error:
-            if error.code == Status.CANCELLED and watcher.raised is not None:
-                raise watcher.raised from None
+            _raise_again(error, watcher)
             raise
+
+    @classmethod
+    def infer(
+        cls,
+        energy: Energy,
+        spec: str,
+        channels: int,
+        *,
+        base: str = "gaussian",
+        seed: int = 0,
+        tries: Optional[int] = None,
+        steps: Optional[int] = None,
+        batch: Optional[int] = None,
+        anneal: Optional[int] = None,
+        rate: Optional[float] = None,
+        clip: Optional[float] = None,
+        threads: int = 0,
+        watch: Optional[Callable[[InferenceProgress], Any]] = None,
+    ) -> "Flow":
+        """The flow whose samples are as if drawn from exp(-U) / Z, by reverse KL (variational inference).
+
+        energy: called with z, float32 [n, channels]; gives U [n], up to a constant, and its gradient [n, channels].
+        spec: from noise to z, such as "planar:K=32" or "iaf". tries: fits with seed, seed + 1, ..., of which the best
+        stays (3). steps, batch: of each (20000, 256). anneal: steps until the energy counts in full (half of them).
+        rate, clip: of Adam (0.02, 10). watch: a true result ends the try, and the inference.
+
+        VocodeError: VALUE where it runs away, ARGUMENT.
+        """
+        size = _arrays.whole(channels, "channels", 1, 2**31)
+        watcher, target = _Watcher(watch, InferenceProgress), _Energy(energy, size)
+        options = InferenceOptions(
+            size=ctypes.sizeof(InferenceOptions),
+            base=base.encode(),
+            seed=_arrays.whole(seed, "a seed", 0, 2**64 - 1),
+            tries=_count(tries, "tries"),
+            steps=_count(steps, "steps"),
+            batch=_count(batch, "batch"),
+            anneal=_count(anneal, "anneal"),
+            rate=_positive(rate, "rate"),
+            clip=_positive(clip, "clip"),
+            threads=threads_in(threads),
+            watch=WatchInference(watcher),
+        )
+        function = _EnergyFunction(target)
+        try:
+            return cls._made("vocode_flow_infer", spec.encode(), size, function, None, ctypes.byref(options))
+        except VocodeError as error:
+            _raise_again(error, watcher, target)
+            raise
+
+    def evidence(self, energy: Energy, draws: int = 100000, *, seed: int = 1, threads: int = 0) -> Evidence:
+        """What draws tell of the integral Z of exp(-U): a lower bound of log Z, and an estimate of it."""
+        target = _Energy(energy, self.info.channels)
+        result = EvidenceResult()
+        count = _arrays.whole(draws, "draws", 2, 2**48)
+        start = _arrays.whole(seed, "a seed", 0, 2**64 - 1)
+        function, used = _EnergyFunction(target), threads_in(threads)
+        try:
+            call("vocode_flow_evidence", self._handle.value, function, None, count, start, used, ctypes.byref(result))
+        except VocodeError as error:
+            _raise_again(error, target)
+            raise
+        return Evidence(*(getattr(result, name) for name in Evidence._fields))
 
     def __repr__(self) -> str:
         return f"<vocode.Flow {self.info.spec!r}: {self.info.channels} channels, {self.info.parameters} parameters>"

@@ -127,6 +127,60 @@ class FlowInfo(ctypes.Structure):
         ("rows", ctypes.c_size_t),
         ("epochs", ctypes.c_size_t),
         ("valid_nll", ctypes.c_double),
+        ("turned", ctypes.c_int),
+    ]
+
+
+Energy = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, _FLOATS, ctypes.c_size_t, ctypes.POINTER(ctypes.c_double), _FLOATS)
+
+
+class InferenceProgress(ctypes.Structure):
+    """vocode_inference_progress."""
+
+    _fields_ = [
+        ("attempt", ctypes.c_size_t),
+        ("attempts", ctypes.c_size_t),
+        ("step", ctypes.c_size_t),
+        ("steps", ctypes.c_size_t),
+        ("skipped", ctypes.c_size_t),
+        ("free_energy", ctypes.c_double),
+        ("beta", ctypes.c_double),
+        ("rate", ctypes.c_double),
+    ]
+
+
+WatchInference = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(InferenceProgress))
+
+
+class InferenceOptions(ctypes.Structure):
+    """vocode_inference_options."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("base", ctypes.c_char_p),
+        ("seed", ctypes.c_uint64),
+        ("tries", ctypes.c_size_t),
+        ("steps", ctypes.c_size_t),
+        ("batch", ctypes.c_size_t),
+        ("anneal", ctypes.c_size_t),
+        ("rate", ctypes.c_double),
+        ("clip", ctypes.c_double),
+        ("threads", ctypes.c_int),
+        ("watch", WatchInference),
+        ("context", ctypes.c_void_p),
+    ]
+
+
+class EvidenceResult(ctypes.Structure):
+    """vocode_evidence."""
+
+    _fields_ = [
+        ("bound", ctypes.c_double),
+        ("bound_error", ctypes.c_double),
+        ("log_z", ctypes.c_double),
+        ("log_z_error", ctypes.c_double),
+        ("effective", ctypes.c_double),
+        ("draws", ctypes.c_size_t),
     ]
 
 
@@ -198,6 +252,23 @@ _FUNCTIONS = {
     "vocode_flow_score": (_STATUS, [*_ROWS, _DOUBLES, _ERROR]),
     "vocode_flow_encode": (_STATUS, [*_ROWS, _FLOATS, _ERROR]),
     "vocode_flow_decode": (_STATUS, [*_ROWS, _FLOATS, _ERROR]),
+    "vocode_flow_infer": (
+        _STATUS,
+        [ctypes.c_char_p, _SIZE, Energy, ctypes.c_void_p, ctypes.POINTER(InferenceOptions), _HANDLES, _ERROR],
+    ),
+    "vocode_flow_evidence": (
+        _STATUS,
+        [
+            _HANDLE,
+            Energy,
+            ctypes.c_void_p,
+            _SIZE,
+            ctypes.c_uint64,
+            ctypes.c_int,
+            ctypes.POINTER(EvidenceResult),
+            _ERROR,
+        ],
+    ),
 }
 
 

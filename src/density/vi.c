@@ -206,7 +206,7 @@ static vocode_status attempt_fit(fit *self, size_t attempt, const vi_watch *watc
     TRY(flow_prepare(model->chain, error));
     TRY(start(self, error));
     adam_free(&self->state);
-    if (!adam_new(&self->state, &model->set, NULL))
+    if (!adam_new(&self->state, &model->set, NULL, 0))
         return failed(error, VOCODE_MEMORY, "out of memory to fit %zu parameters", model->set.total);
     return run_steps(self, attempt, watch, stopped, error);
 }

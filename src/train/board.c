@@ -52,6 +52,7 @@ static void conclude(train_board *board, vocode_status status, const vocode_erro
 }
 
 static void put_scalars(train_board *board, uint64_t step, const event_scalar *scalars, size_t count) {
+    if (!board) return; /* another rank's */
     vocode_error error;
     vocode_status status = begin(board, &error);
     if (status == VOCODE_OK) status = events_scalars(board->file, step, scalars, count, &error);

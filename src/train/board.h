@@ -13,6 +13,7 @@ vocode_status board_new(const char *folder, uint64_t step, const warning_sink *w
                         vocode_error *error);
 void board_free(train_board *board); /* NULL is fine */
 
+/* Nothing where board is NULL: it is another rank that writes. */
 void board_step(train_board *board, const train_progress *now);
 void board_validation(train_board *board, const train_validation *now);
 

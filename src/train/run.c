@@ -12,23 +12,9 @@
 #include "train/feed.h"
 #include "train/folder.h"
 #include "train/log.h"
+#include "train/mean.h"
 #include "train/samples.h"
-
-/* Of numbers some of which are missing (NAN). */
-typedef struct mean {
-    double sum;
-    uint64_t count;
-} mean;
-
-static void mean_add(mean *self, double value) {
-    if (isnan(value)) return;
-    self->sum += value;
-    self->count++;
-}
-
-static double mean_of(const mean *self) {
-    return self->count ? self->sum / (double)self->count : NAN;
-}
+#include "train/warm_start.h"
 
 typedef struct run {
     const train_request *request;
@@ -77,30 +63,12 @@ static void warn_of(const run *self, const vocode_error *error) {
     warn_caller(&self->watcher->warnings, "%s", error->message);
 }
 
-static vocode_status warm_start(run *self, vocode_model *model, vocode_error *error) {
-    const char *path = self->request->warm_start;
-    st_file *file;
-    TRY(st_open(path, &file, error));
-    size_t count = st_count(file);
-    st_tensor *tensors = calloc(count + 1, sizeof *tensors);
-    vocode_status status = VOCODE_OK;
-    if (!tensors) {
-        status = failed(error, VOCODE_MEMORY, "%s: cannot allocate a table of %zu tensors", path, count);
-    } else {
-        for (size_t i = 0; i < count; i++) tensors[i] = *st_at(file, i);
-        status = model_copy_weights(model, tensors, count, path, &self->watcher->warnings, error);
-    }
-    free(tensors);
-    st_close(file);
-    return status == VOCODE_OK ? model_prepare(model, error) : status;
-}
-
 static vocode_status make_trainer(run *self, vocode_error *error) {
     vocode_model *model;
     train_config *config = &self->config;
     TRY(model_create(config->root, self->request->config, config->settings.seed, &model, error));
     if (self->request->warm_start) {
-        vocode_status status = warm_start(self, model, error);
+        vocode_status status = warm_start(model, self->request->warm_start, &self->watcher->warnings, error);
         if (status != VOCODE_OK) {
             vocode_model_free(model);
             return status;

@@ -43,8 +43,8 @@ typedef struct product {
 } product;
 
 /* Odd depths, and around the sizes of strips, panels and blocks. */
-static const product products[] = {{1, 1, 1, 0},   {3, 17, 2, 3},    {14, 32, 33, 0},   {15, 33, 64, 1},
-                                   {29, 70, 7, 2}, {130, 40, 31, 0}, {260, 16, 300, 5}, {5, 600, 515, 1}};
+static const product products[] = {{1, 1, 1, 0},   {3, 17, 2, 3},    {14, 32, 33, 0}, {15, 33, 64, 1},
+                                   {29, 70, 7, 2}, {130, 40, 31, 0}, {255, 5, 20, 5}, {5, 35, 515, 1}};
 
 enum { PACKED, TN };
 

@@ -35,7 +35,7 @@ static void stir(vectors_model *model) {
 
 static void every_family_inverts(void **state) {
     (void)state;
-    enum { ROWS = 300, CHANNELS = 5, CONTEXT = 2 };
+    enum { ROWS = 19, CHANNELS = 5, CONTEXT = 2 };
     static real x[ROWS * CHANNELS], z[ROWS * CHANNELS], back[ROWS * CHANNELS], context[ROWS * CONTEXT];
     static double density[ROWS];
     rng_fill_normal(context, ROWS, CONTEXT, 2, 0, 1);

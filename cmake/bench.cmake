@@ -1,5 +1,5 @@
 # What tools/bench measures in-process. Not tests: they need a quiet machine.
-option(VOCODE_BENCH "Build bench_kernels, bench_steps and bench_data" OFF)
+option(VOCODE_BENCH "Build bench_kernels, bench_steps, bench_data and follow_steps" OFF)
 if(VOCODE_BENCH)
   add_executable(bench_kernels tools/bench/bench_kernels.c tools/bench/peak.c)
   target_include_directories(bench_kernels PRIVATE ${PROJECT_SOURCE_DIR}/tools)
@@ -8,4 +8,6 @@ if(VOCODE_BENCH)
   target_link_libraries(bench_steps PRIVATE vocode_train)
   add_executable(bench_data tools/bench/bench_data.c)
   target_link_libraries(bench_data PRIVATE vocode_train)
+  add_executable(follow_steps tools/bench/follow_steps.c)
+  target_link_libraries(follow_steps PRIVATE vocode_train)
 endif()

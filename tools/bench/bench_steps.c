@@ -1,4 +1,5 @@
-/* Seconds of a whole training step: forward, backward, clipping, AdamW with its average, and what weights are packed into.
+/* Seconds of a whole training step: forward, backward, clipping, AdamW with its average, and what weights are packed
+ * into.
  *
  * usage: bench_steps CONFIG.json KEY=VALUE...      keys as of vocode train --set: batch=4 segment=15872 threads=2
  * Batches are noise. Prints one JSON object: the best of some steps, and the mean. */
@@ -59,11 +60,11 @@ int main(int count, char **arguments) {
         sum += taken;
         if (taken < best) best = taken;
     }
-    printf(
-        "{\"config\": \"%s\", \"batch\": %zu, \"samples\": %zu, \"threads\": %d, \"memory\": \"%s\", \"seconds\": %.3f, "
-        "\"mean\": %.3f, \"loss\": %.4f}\n",
-        arguments[1], self->shape.batch, self->shape.columns * model->group, self->threads,
-        self->settings->memory == BLOCKS_TAPED ? "taped" : "constant", best, sum / TURNS, outcome.loss);
+    printf("{\"config\": \"%s\", \"batch\": %zu, \"samples\": %zu, \"threads\": %d, \"memory\": \"%s\", \"seconds\": "
+           "%.3f, "
+           "\"mean\": %.3f, \"loss\": %.4f}\n",
+           arguments[1], self->shape.batch, self->shape.columns * model->group, self->threads,
+           self->settings->memory == BLOCKS_TAPED ? "taped" : "constant", best, sum / TURNS, outcome.loss);
     trainer_free(self);
     train_config_free(&config);
     aligned_free(mel), aligned_free(x);

@@ -14,12 +14,6 @@
 /* Relative to the largest of the array. 4-point differences of the double build leave some 1e-10. */
 static const double gradient_tolerance = 1e-7, rebuild_tolerance = 1e-9;
 
-static real *numbers(size_t count) {
-    real *values = aligned_new(count, sizeof *values);
-    assert_non_null(values);
-    return values;
-}
-
 /* d value / d place; parameters have to be prepared anew. */
 static double slope(subject *s, real *place, bool parameter) {
     static const double at[] = {-2, -1, 1, 2}, weight[] = {1.0 / 12, -2.0 / 3, 2.0 / 3, -1.0 / 12};
@@ -79,56 +73,29 @@ void conform_gradients(subject *s) {
     aligned_free(dcond);
 }
 
-static real *direction(size_t count, uint64_t seed) {
-    real *values = numbers(count);
-    rng_fill_normal(values, count, 1, seed, 0, 1);
-    return values;
-}
-
-/* to = from + step along [count] */
-static void move(const real *from, const real *along, double step, real *to, size_t count) {
-    for (size_t i = 0; i < count; i++) to[i] = (real)((double)from[i] + step * (double)along[i]);
-}
-
-static double product(const real *a, const real *b, size_t count, double *size) {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        sum += (double)a[i] * (double)b[i];
-        *size += fabs((double)a[i] * (double)b[i]);
-    }
-    return sum;
-}
-
-/* Statistics stay where they are: they have no gradient. */
-static void keep_statistics(const subject *s, real *along) {
-    for (size_t i = 0; i < s->set.count; i++) {
-        const param *p = s->set.items[i];
-        for (size_t k = 0; p->kind == PARAM_BUFFER && k < p->count; k++) along[p->offset + k] = 0;
-    }
-}
-
 void conform_direction(subject *s) {
     if (refuses_backward(s)) return;
     static const double at[] = {-2, -1, 1, 2}, weight[] = {1.0 / 12, -2.0 / 3, 2.0 / 3, -1.0 / 12};
     const double step = 1e-5; /* all numbers move at once */
     size_t total = s->set.total;
     real *dx = numbers(s->count), *grads = numbers(total), *dcond = numbers(s->cond_count);
-    real *along_x = direction(s->count, 1), *along = direction(total, 2), *along_cond = direction(s->cond_count, 3);
+    real *along_x = direction_of(s->count, 1), *along = direction_of(total, 2),
+         *along_cond = direction_of(s->cond_count, 3);
     real *x = numbers(s->count), *cond = numbers(s->cond_count), *kept = copy_of(s->set.storage, total);
     double expected = 0, size = 0;
     vocode_error error;
-    keep_statistics(s, along);
+    direction_keep_statistics(s, along);
     subject_backward(s, dx, grads, dcond, NULL);
-    double found = product(dx, along_x, s->count, &size) + product(grads, along, total, &size) +
-                   product(dcond, along_cond, s->cond_count, &size);
+    double found = dot(dx, along_x, s->count, &size) + dot(grads, along, total, &size) +
+                   dot(dcond, along_cond, s->cond_count, &size);
     for (size_t k = 0; k < 4; k++) {
-        move(s->x, along_x, at[k] * step, x, s->count);
-        move(s->cond, along_cond, at[k] * step, cond, s->cond_count);
-        move(kept, along, at[k] * step, s->set.storage, total);
+        move_along(s->x, along_x, at[k] * step, x, s->count);
+        move_along(s->cond, along_cond, at[k] * step, cond, s->cond_count);
+        move_along(kept, along, at[k] * step, s->set.storage, total);
         assert_int_equal(flow_prepare(s->chain, &error), VOCODE_OK);
         expected += weight[k] * subject_value(s, x, cond) / step;
     }
-    move(kept, along, 0, s->set.storage, total);
+    move_along(kept, along, 0, s->set.storage, total);
     assert_int_equal(flow_prepare(s->chain, &error), VOCODE_OK);
     if (!(fabs(found - expected) <= subject_tolerance(s, gradient_tolerance) * size))
         fail_msg("%s, %zu frames: the slope along a direction is %.9g, the gradients say %.9g", s->what->name,

@@ -11,12 +11,6 @@
 #include "flows/allocations.h"
 #include "flows/conform.h"
 
-static real *numbers(size_t count) {
-    real *values = aligned_new(count, sizeof *values);
-    assert_non_null(values);
-    return values;
-}
-
 /* Every use once; whatever they need besides the flow's own memory is there already. */
 typedef struct workspace {
     real *z, *x, *dx, *grads, *dcond;

@@ -15,12 +15,6 @@
 static const double tolerance = 1e-6;
 static const double at[] = {-2, -1, 1, 2}, weight[] = {1.0 / 12, -2.0 / 3, 2.0 / 3, -1.0 / 12};
 
-static real *numbers(size_t count) {
-    real *values = aligned_new(count, sizeof *values);
-    assert_non_null(values);
-    return values;
-}
-
 /* What one call gives. */
 typedef struct slopes {
     real *z, *x, *again, *dz, *grads, *dcond;
@@ -137,40 +131,20 @@ void conform_samples(subject *s) {
     slopes_free(&all);
 }
 
-static real *direction(size_t count, uint64_t seed) {
-    real *values = numbers(count);
-    rng_fill_normal(values, count, 1, seed, 0, 1);
-    return values;
-}
-
-static void move(const real *from, const real *along, double step, real *to, size_t count) {
-    for (size_t i = 0; i < count; i++) to[i] = (real)((double)from[i] + step * (double)along[i]);
-}
-
-static void add_product(const real *a, const real *b, size_t count, double *sum, double *size) {
-    for (size_t i = 0; i < count; i++) {
-        *sum += (double)a[i] * (double)b[i];
-        *size += fabs((double)a[i] * (double)b[i]);
-    }
-}
-
 static void check_slope(subject *s, const slopes *all) {
     const double step = 1e-5; /* all numbers move at once */
     size_t total = s->set.total;
-    real *along_z = direction(s->count, 1), *along = direction(total, 2), *along_cond = direction(s->cond_count, 3);
+    real *along_z = direction_of(s->count, 1), *along = direction_of(total, 2),
+         *along_cond = direction_of(s->cond_count, 3);
     real *z = numbers(s->count), *cond = numbers(s->cond_count), *kept = copy_of(s->set.storage, total);
-    double found = 0, expected = 0, size = 0;
-    for (size_t i = 0; i < s->set.count; i++) {
-        const param *p = s->set.items[i];
-        for (size_t k = 0; p->kind == PARAM_BUFFER && k < p->count; k++) along[p->offset + k] = 0;
-    }
-    add_product(all->dz, along_z, s->count, &found, &size);
-    add_product(all->grads, along, total, &found, &size);
-    add_product(all->dcond, along_cond, s->cond_count, &found, &size);
+    double expected = 0, size = 0;
+    direction_keep_statistics(s, along);
+    double found = dot(all->dz, along_z, s->count, &size) + dot(all->grads, along, total, &size) +
+                   dot(all->dcond, along_cond, s->cond_count, &size);
     for (size_t k = 0; k < 4; k++) {
-        move(all->z, along_z, at[k] * step, z, s->count);
-        move(s->cond, along_cond, at[k] * step, cond, s->cond_count);
-        move(kept, along, at[k] * step, s->set.storage, total);
+        move_along(all->z, along_z, at[k] * step, z, s->count);
+        move_along(s->cond, along_cond, at[k] * step, cond, s->cond_count);
+        move_along(kept, along, at[k] * step, s->set.storage, total);
         prepare(s);
         expected += weight[k] * value_at(s, z, cond) / step;
     }

@@ -26,12 +26,6 @@ static void within(const subject *s, const char *what, double error, double tole
                  what, error, tolerance);
 }
 
-static real *numbers(size_t count) {
-    real *values = aligned_new(count, sizeof *values);
-    assert_non_null(values);
-    return values;
-}
-
 static void taped_forward_is_the_same(const subject *s, const real *z, const double *logdet) {
     if (!subject_trains(s)) return;
     subject_run r;

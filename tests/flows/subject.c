@@ -213,6 +213,12 @@ double subject_value(const subject *s, const real *x, const real *cond) {
     return sum;
 }
 
+real *numbers(size_t count) {
+    real *values = aligned_new(count, sizeof *values);
+    assert_non_null(values);
+    return values;
+}
+
 real *copy_of(const real *values, size_t count) {
     real *copy = aligned_new(count, sizeof *copy);
     assert_non_null(copy);
@@ -234,4 +240,30 @@ double largest_difference(const real *a, const real *b, size_t count) {
         if (!(difference <= most)) most = difference;
     }
     return most;
+}
+
+real *direction_of(size_t count, uint64_t seed) {
+    real *values = numbers(count);
+    rng_fill_normal(values, count, 1, seed, 0, 1);
+    return values;
+}
+
+void direction_keep_statistics(const subject *s, real *along) {
+    for (size_t i = 0; i < s->set.count; i++) {
+        const param *p = s->set.items[i];
+        for (size_t k = 0; p->kind == PARAM_BUFFER && k < p->count; k++) along[p->offset + k] = 0;
+    }
+}
+
+void move_along(const real *from, const real *along, double step, real *to, size_t count) {
+    for (size_t i = 0; i < count; i++) to[i] = (real)((double)from[i] + step * (double)along[i]);
+}
+
+double dot(const real *a, const real *b, size_t count, double *size) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += (double)a[i] * (double)b[i];
+        *size += fabs((double)a[i] * (double)b[i]);
+    }
+    return sum;
 }

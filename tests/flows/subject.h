@@ -82,7 +82,18 @@ void subject_sample_backward(const subject *s, const real *z, real *x, real *aga
 /* The functional that subject_backward differentiates. */
 double subject_value(const subject *s, const real *x, const real *cond);
 
+/* [count], freed by aligned_free; the test fails where there is no memory. */
+real *numbers(size_t count);
 real *copy_of(const real *values, size_t count);
+
+/* For slopes along a direction in which all numbers move at once: count normal ones, freed by aligned_free. */
+real *direction_of(size_t count, uint64_t seed);
+/* Statistics stay where they are: they have no gradient. along [the set's total] */
+void direction_keep_statistics(const subject *s, real *along);
+/* to = from + step along [count] */
+void move_along(const real *from, const real *along, double step, real *to, size_t count);
+/* The sum of the products; size grows by that of their absolute values. */
+double dot(const real *a, const real *b, size_t count, double *size);
 double largest(const real *values, size_t count);
 double largest_difference(const real *a, const real *b, size_t count);
 

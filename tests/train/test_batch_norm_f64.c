@@ -17,27 +17,13 @@
 
 enum { SQUEEZEWAVE = 2, STEPS = 2 };
 
-static char folder[512];
-
-static int make_folder(void **unused) {
-    (void)unused;
-    tiny_run_folder(folder);
-    return 0;
-}
-
-static int remove_folder(void **unused) {
-    (void)unused;
-    tiny_run_remove(folder);
-    return 0;
-}
-
 static trainer *make(const char *more, train_config *config) {
     char train[512];
     snprintf(train, sizeof train,
              "\"batch\": 2, \"segment\": 48, \"warmup\": 0, \"weight_decay\": 0, "
              "\"schedule\": \"constant\", \"ema\": 0.9, \"sigma\": 0.8%s",
              more);
-    return tiny_run_trainer(folder, tiny_run_models[SQUEEZEWAVE], train, config);
+    return tiny_run_trainer(tiny_run_folder, tiny_run_models[SQUEEZEWAVE], train, config);
 }
 
 static void update(trainer *training, double loss, train_outcome *outcome) {
@@ -247,5 +233,5 @@ int main(void) {
         cmocka_unit_test(every_batch_moves_the_running_statistics),
         cmocka_unit_test(skipped_steps_and_running_norms_leave_them),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, tiny_run_open, tiny_run_close);
 }

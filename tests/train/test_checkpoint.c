@@ -16,25 +16,11 @@
 #include "train/folder.h"
 #include "train/tiny_run.h"
 
-static char folder[512];
-
-static int make_folder(void **unused) {
-    (void)unused;
-    tiny_run_folder(folder);
-    return 0;
-}
-
-static int remove_folder(void **unused) {
-    (void)unused;
-    tiny_run_remove(folder);
-    return 0;
-}
-
 static const char plain[] = "\"batch\": 2, \"segment\": 48, \"threads\": 1";
 
 /* A trainer of the squeezewave model (which has buffers) after a few steps. */
 static trainer *trained(train_config *config, int steps) {
-    trainer *training = tiny_run_trainer(folder, tiny_run_models[2], plain, config);
+    trainer *training = tiny_run_trainer(tiny_run_folder, tiny_run_models[2], plain, config);
     vocode_error error = {0};
     train_outcome outcome;
     double loss;
@@ -48,13 +34,13 @@ static trainer *trained(train_config *config, int steps) {
 
 static void save(const trainer *training, bool best, bool numbered) {
     vocode_error error = {0};
-    if (folder_save(folder, training->model->config, &training->arrays, &training->state, best, numbered, 2, &error) !=
-        VOCODE_OK)
+    if (folder_save(tiny_run_folder, training->model->config, &training->arrays, &training->state, best, numbered, 2,
+                    &error) != VOCODE_OK)
         fail_msg("%s", error.message);
 }
 
 static char *named(const char *name) {
-    char *path = folder_file(folder, name);
+    char *path = folder_file(tiny_run_folder, name);
     assert_non_null(path);
     return path;
 }
@@ -161,7 +147,8 @@ static void damage_is_said_and_survived(void **unused) {
     assert_non_null(strstr(error.message, "last.safetensors: damaged"));
     heard all = {0};
     warning_sink sink = {hear, &all};
-    assert_int_equal(folder_load(folder, &training->arrays, &training->state, &found, &sink, &error), VOCODE_OK);
+    assert_int_equal(folder_load(tiny_run_folder, &training->arrays, &training->state, &found, &sink, &error),
+                     VOCODE_OK);
     assert_true(found);
     assert_int_equal(training->state.step, 2);
     assert_memory_equal(kept, training->arrays.weights, bytes);
@@ -206,14 +193,14 @@ static void folders_are_not_mixed_up(void **unused) {
     vocode_error error = {0};
     trainer *training = trained(&config, 0);
     save(training, false, false);
-    assert_int_equal(folder_open(folder, false, &error), VOCODE_IO);
+    assert_int_equal(folder_open(tiny_run_folder, false, &error), VOCODE_IO);
     assert_non_null(strstr(error.message, "--resume"));
-    assert_int_equal(folder_open(folder, true, &error), VOCODE_OK);
+    assert_int_equal(folder_open(tiny_run_folder, true, &error), VOCODE_OK);
     char *part = named(".last.safetensors.0123456789abcdef.part");
     FILE *file = fopen(part, "w");
     assert_non_null(file);
     assert_int_equal(fclose(file), 0);
-    folder_clean(folder);
+    folder_clean(tiny_run_folder);
     assert_int_not_equal(access(part, F_OK), 0);
     assert_true(there("last.safetensors"));
     free(part);
@@ -223,12 +210,12 @@ static void folders_are_not_mixed_up(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(everything_comes_back, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(checkpoints_are_models_of_the_average, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(damage_is_said_and_survived, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(the_newest_are_kept, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(models_are_no_checkpoints, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(folders_are_not_mixed_up, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(everything_comes_back, tiny_run_open, tiny_run_close),
+        cmocka_unit_test_setup_teardown(checkpoints_are_models_of_the_average, tiny_run_open, tiny_run_close),
+        cmocka_unit_test_setup_teardown(damage_is_said_and_survived, tiny_run_open, tiny_run_close),
+        cmocka_unit_test_setup_teardown(the_newest_are_kept, tiny_run_open, tiny_run_close),
+        cmocka_unit_test_setup_teardown(models_are_no_checkpoints, tiny_run_open, tiny_run_close),
+        cmocka_unit_test_setup_teardown(folders_are_not_mixed_up, tiny_run_open, tiny_run_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,20 +17,6 @@
 
 enum { RANKS = 2, STEPS = 6, ACCUMULATE = 2, MOST_PIECES = 64, MOST = 1 << 12 };
 
-static char folder[512];
-
-static int make_folder(void **unused) {
-    (void)unused;
-    tiny_run_folder(folder);
-    return 0;
-}
-
-static int remove_folder(void **unused) {
-    (void)unused;
-    tiny_run_remove(folder);
-    return 0;
-}
-
 /* Where the ranks meet: everyone shows its array, computes the sums and goes on when all have. */
 typedef struct meeting {
     pthread_barrier_t barrier;
@@ -154,7 +140,7 @@ static void open_member(member *self, const char *model, const char *batch, cons
              "\"batch\": %s, \"segment\": 48, \"warmup\": 0, \"learning_rate\": 0.01, \"clip\": 0.3, \"accumulate\": "
              "2, \"threads\": 1%s",
              batch, more);
-    self->training = tiny_run_trainer(folder, model, train, config);
+    self->training = tiny_run_trainer(tiny_run_folder, model, train, config);
     self->team = (train_team){
         .size = RANKS, .context = self, .sum = sum, .least = least, .share = share, .reduce = reduce, .finish = finish};
 }
@@ -249,5 +235,5 @@ int main(void) {
         cmocka_unit_test(overlapping_changes_no_number),
         cmocka_unit_test(failures_are_said_once),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, tiny_run_open, tiny_run_close);
 }

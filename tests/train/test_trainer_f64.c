@@ -12,20 +12,6 @@
 
 #include "train/tiny_run.h"
 
-static char folder[512];
-
-static int make_folder(void **unused) {
-    (void)unused;
-    tiny_run_folder(folder);
-    return 0;
-}
-
-static int remove_folder(void **unused) {
-    (void)unused;
-    tiny_run_remove(folder);
-    return 0;
-}
-
 static const char plain[] = "\"steps\": 100, \"batch\": 2, \"segment\": 48, \"learning_rate\": 0.003, \"warmup\": 0, "
                             "\"most_skipped\": 3";
 
@@ -45,7 +31,7 @@ static void training_lowers_the_loss(void **unused) {
     (void)unused;
     for (size_t i = 0; tiny_run_models[i]; i++) {
         train_config config;
-        trainer *training = tiny_run_trainer(folder, tiny_run_models[i], plain, &config);
+        trainer *training = tiny_run_trainer(tiny_run_folder, tiny_run_models[i], plain, &config);
         train_outcome first, last;
         step(training, 1, &first);
         for (int k = 0; k < 60; k++) step(training, 1, &last);
@@ -62,7 +48,7 @@ static real *weights_after(size_t model, const char *more, size_t steps, size_t 
     train_config config;
     train_outcome outcome;
     snprintf(train, sizeof train, "%s%s", plain, more);
-    trainer *training = tiny_run_trainer(folder, tiny_run_models[model], train, &config);
+    trainer *training = tiny_run_trainer(tiny_run_folder, tiny_run_models[model], train, &config);
     for (size_t k = 0; k < steps; k++) step(training, 1000, &outcome);
     *total = training->model->params.total;
     real *weights = calloc(*total, sizeof *weights);
@@ -91,10 +77,10 @@ static void accumulation_is_a_mean(void **unused) {
     (void)unused;
     train_config config, other;
     train_outcome outcome, alone;
-    trainer *one = tiny_run_trainer(folder, tiny_run_models[0], plain, &config);
+    trainer *one = tiny_run_trainer(tiny_run_folder, tiny_run_models[0], plain, &config);
     char train[512];
     snprintf(train, sizeof train, "%s, \"accumulate\": 3", plain);
-    trainer *three = tiny_run_trainer(folder, tiny_run_models[0], train, &other);
+    trainer *three = tiny_run_trainer(tiny_run_folder, tiny_run_models[0], train, &other);
     for (int k = 0; k < 4; k++) { /* always the same batch: the mean is each of them */
         step(one, 1, &alone);
         step(three, 1, &outcome);
@@ -112,7 +98,7 @@ static void steps_that_are_not_finite_are_skipped(void **unused) {
     (void)unused;
     train_config config;
     train_outcome outcome;
-    trainer *training = tiny_run_trainer(folder, tiny_run_models[0], plain, &config);
+    trainer *training = tiny_run_trainer(tiny_run_folder, tiny_run_models[0], plain, &config);
     size_t bytes = training->model->params.total * sizeof(real);
     real *before = malloc(bytes);
     vocode_error error = {0};
@@ -153,7 +139,7 @@ static void singular_matrices_are_taken_back(void **unused) {
     train_outcome outcome;
     vocode_error error = {0};
     snprintf(train, sizeof train, "%s, \"learning_rate\": 1.0", "\"batch\": 2, \"segment\": 48, \"warmup\": 0");
-    trainer *training = tiny_run_trainer(folder, tiny_run_models[0], train, &config);
+    trainer *training = tiny_run_trainer(tiny_run_folder, tiny_run_models[0], train, &config);
     const param *p = param_find(&training->model->params, "mix.0");
     assert_non_null(p);
     assert_true(p->invertible);
@@ -182,7 +168,7 @@ static void exchange_shows_the_average(void **unused) {
     train_outcome outcome;
     vocode_error error = {0};
     double as_trained, averaged, again;
-    trainer *training = tiny_run_trainer(folder, tiny_run_models[0], plain, &config);
+    trainer *training = tiny_run_trainer(tiny_run_folder, tiny_run_models[0], plain, &config);
     for (int k = 0; k < 5; k++) step(training, 1, &outcome);
     train_batch batch = tiny_run_batch(training, 0);
     assert_int_equal(trainer_score(training, &batch, 0, &as_trained, &error), VOCODE_OK);
@@ -205,7 +191,7 @@ static void samples_are_trained_too(void **unused) {
         train_outcome outcome;
         vocode_error error = {0};
         double first = NAN, last = NAN, loss;
-        trainer *training = tiny_run_trainer(folder, tiny_run_models[i], more, &config);
+        trainer *training = tiny_run_trainer(tiny_run_folder, tiny_run_models[i], more, &config);
         for (int k = 0; k < 8; k++) {
             step(training, 1, &outcome);
             assert_true(isnan(trainer_spectral(training)) == (k % 2 == 1));
@@ -229,5 +215,5 @@ int main(void) {
         cmocka_unit_test(singular_matrices_are_taken_back), cmocka_unit_test(exchange_shows_the_average),
         cmocka_unit_test(samples_are_trained_too),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, tiny_run_open, tiny_run_close);
 }

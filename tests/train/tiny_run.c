@@ -27,22 +27,32 @@ static void give_up(const char *sentence) {
     abort();
 }
 
-void tiny_run_folder(char path[512]) {
+char tiny_run_folder[512];
+
+int tiny_run_open(void **state) {
     const char *base = getenv("TMPDIR");
-    snprintf(path, 512, "%s/vocode-train-XXXXXX", base ? base : "/tmp");
-    if (!mkdtemp(path)) give_up("no temporary folder");
+    (void)state;
+    snprintf(tiny_run_folder, sizeof tiny_run_folder, "%s/vocode-train-XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(tiny_run_folder)) give_up("no temporary folder");
+    return 0;
 }
 
-void tiny_run_remove(const char *path) {
+static void remove_folder(const char *path) {
     char name[1024];
     DIR *open = opendir(path);
     for (const struct dirent *entry; open && (entry = readdir(open));) {
         snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && unlink(name) != 0)
-            tiny_run_remove(name);
+            remove_folder(name);
     }
     if (open) closedir(open);
     rmdir(path);
+}
+
+int tiny_run_close(void **state) {
+    (void)state;
+    remove_folder(tiny_run_folder);
+    return 0;
 }
 
 void tiny_run_config(const char *folder, const char *model, const char *train, char path[512]) {

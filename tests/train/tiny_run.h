@@ -15,8 +15,9 @@ trainer *tiny_run_trainer(const char *folder, const char *model, const char *tra
 /* Noise of batch number `index`; the arrays live as long as the program. */
 train_batch tiny_run_batch(const trainer *training, uint64_t index);
 
-/* A new folder, removed with what it holds by tiny_run_remove. */
-void tiny_run_folder(char path[512]);
-void tiny_run_remove(const char *path);
+/* cmocka's set-up and tear-down of a folder of the test's own, which tiny_run_folder names. */
+extern char tiny_run_folder[512];
+int tiny_run_open(void **state);
+int tiny_run_close(void **state);
 
 #endif

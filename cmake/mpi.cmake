@@ -11,8 +11,8 @@ elseif(VOCODE_MPI)
 endif()
 if(MPI_C_FOUND)
   find_package(Threads REQUIRED)
-  # team.c is compiled into it again: a module cannot count on the program's symbols.
-  add_library(vocode_mpi MODULE src/mpi/team_mpi.c src/train/team.c src/core/fail.c)
+  # clock.c is compiled into it again: a module cannot count on the program's symbols.
+  add_library(vocode_mpi MODULE src/mpi/team_mpi.c src/core/clock.c)
   set_target_properties(vocode_mpi PROPERTIES PREFIX "" OUTPUT_NAME vocode-mpi
                         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   target_link_libraries(vocode_mpi PRIVATE vocode_flags MPI::MPI_C Threads::Threads)

@@ -6,8 +6,8 @@
 
 #include <vocode/stream.h>
 
-#include "cli/clock.h"
 #include "cli/peak.h"
+#include "core/clock.h"
 #include "core/rng.h"
 #include "io/bytes.h"
 #include "vocoder/cost.h"

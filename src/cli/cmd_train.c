@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/clock.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/ranks.h"
+#include "core/clock.h"
 #include "train/run.h"
 
 static const option_row options[] = {

@@ -135,17 +135,9 @@ static vocode_status draw_images(const vectors_model *model, const arguments *gi
 static vocode_status write_picture(const char *path, const picture *p, vocode_error *error) {
     unsigned char *bytes;
     size_t size;
-    atomic_file *file;
     TRY(rgb_to_png(p->rgb, p->width, p->height, &bytes, &size, error));
     interrupt_hold(path);
-    vocode_status status = atomic_open(path, &file, error);
-    if (status == VOCODE_OK) {
-        status = atomic_write(file, bytes, size, error);
-        if (status == VOCODE_OK)
-            status = atomic_commit(file, error);
-        else
-            atomic_abort(file);
-    }
+    vocode_status status = atomic_put(path, bytes, size, error);
     interrupt_release();
     free(bytes);
     return status;

@@ -108,15 +108,6 @@ vocode_status page_sound(const char *title, const char *name, const float *sampl
     return VOCODE_OK;
 }
 
-static vocode_status put_in_place(const char *path, const char *text, size_t size, vocode_error *error) {
-    atomic_file *file;
-    TRY(atomic_open(path, &file, error));
-    vocode_status status = atomic_write(file, text, size, error);
-    if (status == VOCODE_OK) return atomic_commit(file, error);
-    atomic_abort(file);
-    return status;
-}
-
 vocode_status page_make(const char *path, vocode_status (*write)(void *context, FILE *to, vocode_error *error),
                         void *context, vocode_error *error) {
     char *text = NULL;
@@ -129,7 +120,7 @@ vocode_status page_make(const char *path, vocode_status (*write)(void *context, 
         status = failed(error, VOCODE_MEMORY, "no memory for the report %s", path);
     if (status == VOCODE_OK) {
         interrupt_hold(path);
-        status = put_in_place(path, text, size, error);
+        status = atomic_put(path, text, size, error);
         interrupt_release();
     }
     free(text);

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "cli/clock.h"
+#include "core/clock.h"
 
 /* Chains of multiply-adds that do not wait for each other: 12 hide a latency of 6 cycles on two units. The instructions
  * are written out because a compiler may neither drop nor fuse what it does not see through. */

@@ -1,6 +1,6 @@
 /* Time that only goes forward. */
-#ifndef CLI_CLOCK_H
-#define CLI_CLOCK_H
+#ifndef CORE_CLOCK_H
+#define CORE_CLOCK_H
 
 double clock_seconds(void);
 

@@ -203,3 +203,12 @@ void atomic_abort(atomic_file *file) {
     free(file->name);
     free(file);
 }
+
+vocode_status atomic_put(const char *path, const void *bytes, size_t size, vocode_error *error) {
+    atomic_file *file;
+    TRY(atomic_open(path, &file, error));
+    vocode_status status = atomic_write(file, bytes, size, error);
+    if (status == VOCODE_OK) return atomic_commit(file, error);
+    atomic_abort(file);
+    return status;
+}

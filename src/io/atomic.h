@@ -26,6 +26,9 @@ int atomic_can_seek(const atomic_file *file);
 /* Writes all of bytes to the stream; the sentence says why when that fails. */
 vocode_status atomic_write(atomic_file *file, const void *bytes, size_t size, vocode_error *error);
 
+/* A whole file: open, write and commit in one. */
+vocode_status atomic_put(const char *path, const void *bytes, size_t size, vocode_error *error);
+
 /* Flushes, syncs, renames into place and frees the object. When anything failed, also an earlier write to the stream,
  * the temporary is removed and whatever stood at path still stands. */
 vocode_status atomic_commit(atomic_file *file, vocode_error *error);

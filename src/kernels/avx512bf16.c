@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "kernels/compute.h"
 #include "kernels/levels.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -113,10 +114,6 @@ INLINE void narrow(tile_form *form, size_t rows, size_t n, size_t pairs, const i
     for (size_t i = 0; i < rows; i++) memcpy(c + i * ldc, whole + i * PANEL, n * sizeof *c);
 }
 
-static size_t smaller_of(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* Rows and depth of one block, all columns. */
 static void packed_block(size_t rows, size_t n, size_t depth, const float *a, size_t lda, const float *panels,
                          size_t step, const float *bias, int add, float *c, size_t ldc) {
@@ -124,7 +121,7 @@ static void packed_block(size_t rows, size_t n, size_t depth, const float *a, si
     size_t pairs = (depth + 1) / 2;
     for (size_t i = 0; i < rows; i++) round_row(depth, a + i * lda, left + i * ROW_STEP);
     for (size_t column = 0; column < n; column += PANEL, panels += step) {
-        size_t strips = (rows + STRIP - 1) / STRIP, count, width = smaller_of(PANEL, n - column);
+        size_t strips = (rows + STRIP - 1) / STRIP, count, width = smaller(PANEL, n - column);
         pair_columns(depth, PANEL, panels, PANEL, right);
         for (size_t first = 0; first < rows; first += count, strips--) {
             count = (rows - first + strips - 1) / strips;
@@ -137,9 +134,9 @@ static void packed_block(size_t rows, size_t n, size_t depth, const float *a, si
 static void gemm_packed_bf16(size_t rows, size_t n, size_t k, const float *a, size_t lda, const float *panels,
                              const float *bias, int beta, float *c, size_t ldc) {
     for (size_t first = 0; first < rows; first += ROWS) {
-        size_t count = smaller_of(ROWS, rows - first), p = 0;
+        size_t count = smaller(ROWS, rows - first), p = 0;
         do {
-            packed_block(count, n, smaller_of(DEPTH, k - p), a + first * lda + p, lda, panels + p * PANEL, k * PANEL,
+            packed_block(count, n, smaller(DEPTH, k - p), a + first * lda + p, lda, panels + p * PANEL, k * PANEL,
                          p ? NULL : bias, beta || p, c + first * ldc, ldc);
             p += DEPTH;
         } while (p < k);
@@ -159,7 +156,7 @@ static void gradient_block(size_t m, size_t n, size_t depth, const float *a, siz
                                 paired(load_part(row, m - i), load_part(row + there * lda, there * (m - i))));
         }
     for (size_t column = 0; column < n; column += PANEL) {
-        size_t strips = (m + STRIP - 1) / STRIP, count, width = smaller_of(PANEL, n - column);
+        size_t strips = (m + STRIP - 1) / STRIP, count, width = smaller(PANEL, n - column);
         pair_columns(depth, width, b + column, ldb, right);
         for (size_t first = 0; first < m; first += count, strips--) {
             count = (m - first + strips - 1) / strips;
@@ -171,9 +168,9 @@ static void gradient_block(size_t m, size_t n, size_t depth, const float *a, siz
 static void gemm_tn_bf16(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, int beta,
                          float *c, size_t ldc) {
     for (size_t first = 0; first < m; first += COLUMNS) {
-        size_t count = smaller_of(COLUMNS, m - first), p = 0;
+        size_t count = smaller(COLUMNS, m - first), p = 0;
         do {
-            gradient_block(count, n, smaller_of(DEPTH, k - p), a + p * lda + first, lda, b + p * ldb, ldb, beta || p,
+            gradient_block(count, n, smaller(DEPTH, k - p), a + p * lda + first, lda, b + p * ldb, ldb, beta || p,
                            c + first * ldc, ldc);
             p += DEPTH;
         } while (p < k);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/clock.h"
 #include "train/team.h"
 
 enum { MOST_AT_ONCE = 1 << 28 };                                 /* numbers in a call of MPI */
@@ -88,13 +89,13 @@ static void reduce(void *context, const char *name, real *values, size_t count) 
 /* Begins or asks for one piece; whether it is over. */
 static bool advance(const mpi_team *self, piece *it) {
     if (!it->begun) {
-        it->began = team_clock();
+        it->began = clock_seconds();
         MPI_Iallreduce(MPI_IN_PLACE, it->values, it->count, MPI_FLOAT, MPI_SUM, self->gradients, &it->request);
         it->begun = true;
     }
     int over = 0;
     MPI_Test(&it->request, &over, MPI_STATUS_IGNORE);
-    if (over) it->ended = team_clock();
+    if (over) it->ended = clock_seconds();
     return over != 0;
 }
 

@@ -59,6 +59,11 @@ static void put_scalars(train_board *board, uint64_t step, const event_scalar *s
     conclude(board, status, &error);
 }
 
+/* Scalars at the end that there are none of: bits are of a likelihood, and a loss of samples may stand beside one. */
+static size_t missing(bool likelihood, double spectral) {
+    return !likelihood ? 2 : isnan(spectral) ? 1 : 0;
+}
+
 void board_step(train_board *board, const train_progress *now) {
     const event_scalar scalars[] = {{"gradient_norm", now->norm},
                                     {"learning_rate", now->rate},
@@ -67,16 +72,14 @@ void board_step(train_board *board, const train_progress *now) {
                                     {now->likelihood ? "nll" : "loss", now->loss},
                                     {"bits", now->loss / M_LN2},
                                     {"spectral", now->spectral}};
-    size_t missing = !now->likelihood ? 2 : isnan(now->spectral) ? 1 : 0;
-    put_scalars(board, now->step, scalars, sizeof scalars / sizeof *scalars - missing);
+    put_scalars(board, now->step, scalars, sizeof scalars / sizeof *scalars - missing(now->likelihood, now->spectral));
 }
 
 void board_validation(train_board *board, const train_validation *now) {
     const event_scalar scalars[] = {{now->likelihood ? "validation_nll" : "validation_loss", now->loss},
                                     {"validation_bits", now->loss / M_LN2},
                                     {"validation_spectral", now->spectral}};
-    size_t missing = !now->likelihood ? 2 : isnan(now->spectral) ? 1 : 0;
-    put_scalars(board, now->step, scalars, sizeof scalars / sizeof *scalars - missing);
+    put_scalars(board, now->step, scalars, sizeof scalars / sizeof *scalars - missing(now->likelihood, now->spectral));
 }
 
 static vocode_status put_sound(train_board *board, uint64_t step, const char *tag, const float *mono, size_t samples,

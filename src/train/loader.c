@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/arena.h"
+#include "core/clock.h"
 
 typedef enum slot_state { SLOT_FREE, SLOT_BUSY, SLOT_FULL } slot_state;
 
@@ -127,19 +127,13 @@ void loader_close(loader *self) {
     free(self);
 }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* Under the lock: waits until the next batch is there. */
 static slot *wait_for_next(loader *self) {
     slot *next = slot_of(self, self->given);
     if (next->state == SLOT_FULL) return next;
-    double began = now();
+    double began = clock_seconds();
     while (next->state != SLOT_FULL) pthread_cond_wait(&self->change, &self->lock);
-    self->waited += now() - began;
+    self->waited += clock_seconds() - began;
     return next;
 }
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "io/atomic.h"
 #include "train/board.h"
 #include "train/feed.h"
@@ -41,12 +41,6 @@ typedef struct run {
 #define SAVED_NONE UINT64_MAX
 
 static const double pace_memory = 0.95; /* of the smoothed seconds a step */
-
-static double clock_now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 __attribute__((format(printf, 2, 3))) static void note(const run *self, const char *format, ...) {
     char text[2048];
@@ -288,7 +282,7 @@ static vocode_status make_samples(run *self, vocode_error *error) {
 static void report(run *self, const train_outcome *outcome) {
     const train_settings *settings = self->trainer->settings;
     train_state *state = &self->trainer->state;
-    double now = clock_now(), took = now - self->tick;
+    double now = clock_seconds(), took = now - self->tick;
     self->tick = now;
     state->seconds += took;
     self->pace = self->pace > 0 ? pace_memory * self->pace + (1 - pace_memory) * took : took;
@@ -355,7 +349,7 @@ static vocode_status keep_house(run *self, vocode_error *error) {
     if (settings->validate_every && (last || due(step, settings->validate_every))) TRY(validate(self, error));
     if ((numbered || self->best) && save(self, numbered, &trouble) != VOCODE_OK) warn_of(self, &trouble);
     if (last || due(step, settings->sample_every)) TRY(make_samples(self, error));
-    self->tick = clock_now(); /* none of this is the step's time */
+    self->tick = clock_seconds(); /* none of this is the step's time */
     return VOCODE_OK;
 }
 
@@ -365,7 +359,7 @@ static vocode_status loop(run *self, vocode_error *error) {
     bool stopped = false;
     if (state->step == 0 && self->request->warm_start && self->trainer->settings->validate_every)
         TRY(validate(self, error));
-    self->tick = clock_now();
+    self->tick = clock_seconds();
     while (!stopped && state->step < self->trainer->settings->steps) {
         train_outcome outcome;
         TRY(take_step(self, &outcome, error));

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
+
 /* Numbers: smaller pieces cost more to send than they take, and wait for their neighbours. */
 static const size_t least_piece = 4096;
 static const size_t traced_steps = 10;
@@ -26,7 +28,7 @@ struct gradient_sharing {
 };
 
 static void trace_computation(gradient_sharing *self, const char *name) {
-    double now = team_clock();
+    double now = clock_seconds();
     if (self->trace && self->steps < traced_steps) trace_add(self->trace, TRACE_COMPUTATION, name, self->tick, now);
     self->tick = now;
 }
@@ -80,7 +82,7 @@ void sharing_free(gradient_sharing *self) {
 }
 
 const flow_watch *sharing_begin(gradient_sharing *self, bool last) {
-    self->tick = team_clock();
+    self->tick = clock_seconds();
     return last ? &self->watch : NULL;
 }
 

@@ -1,7 +1,10 @@
 #include "train/team.h"
 
+#include <sodium.h>
 #include <stdint.h>
-#include <time.h>
+#include <string.h>
+
+enum { HASH_WORDS = crypto_generichash_BYTES_MIN / sizeof(uint32_t) };
 
 size_t team_rank(const train_team *team) {
     return team ? team->rank : 0;
@@ -33,15 +36,15 @@ vocode_status team_agree(train_team *team, vocode_status status, vocode_error *e
 
 vocode_status team_check_same(train_team *team, const char *text, const char *sentence, vocode_error *error) {
     if (!team) return VOCODE_OK;
-    uint32_t hash = 0x811c9dc5u; /* FNV-1a */
-    for (const char *c = text; *c; c++) hash = (hash ^ (unsigned char)*c) * 0x01000193u;
-    double ends[] = {(double)hash, -(double)hash};
-    team->least(team->context, ends, 2);
-    return ends[0] == -ends[1] ? VOCODE_OK : failed(error, VOCODE_VALUE, "%s", sentence);
-}
-
-double team_clock(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+    uint32_t hash[HASH_WORDS];
+    double ends[2 * HASH_WORDS]; /* of each word: the least, and minus the most */
+    crypto_generichash((unsigned char *)hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);
+    for (size_t i = 0; i < HASH_WORDS; i++) {
+        ends[i] = (double)hash[i];
+        ends[HASH_WORDS + i] = -(double)hash[i];
+    }
+    team->least(team->context, ends, 2 * HASH_WORDS);
+    for (size_t i = 0; i < HASH_WORDS; i++)
+        if (ends[i] != -ends[HASH_WORDS + i]) return failed(error, VOCODE_VALUE, "%s", sentence);
+    return VOCODE_OK;
 }

@@ -11,7 +11,7 @@
 #include "core/fail.h"
 #include "core/real.h"
 
-/* Told of a reduction when it is over: seconds of team_clock. */
+/* Told of a reduction when it is over: clock_seconds (core/clock.h). */
 typedef void (*team_report)(void *context, const char *name, double began, double ended);
 
 typedef struct train_team {
@@ -50,7 +50,5 @@ vocode_status team_agree(train_team *team, vocode_status status, vocode_error *e
 
 /* VOCODE_VALUE with the sentence unless the text is the same in every rank. */
 vocode_status team_check_same(train_team *team, const char *text, const char *sentence, vocode_error *error);
-
-double team_clock(void); /* seconds, monotonic */
 
 #endif

@@ -41,21 +41,12 @@ void trace_add(train_trace *trace, trace_lane lane, const char *name, double beg
                                                    microseconds * (ended - began)));
 }
 
-static vocode_status write_text(const char *path, const char *text, vocode_error *error) {
-    atomic_file *file;
-    TRY(atomic_open(path, &file, error));
-    vocode_status status = atomic_write(file, text, strlen(text), error);
-    if (status == VOCODE_OK) return atomic_commit(file, error);
-    atomic_abort(file);
-    return status;
-}
-
 vocode_status trace_close(train_trace *trace, vocode_error *error) {
     if (!trace) return VOCODE_OK;
     json_t *root = json_pack("{s:s, s:o}", "displayTimeUnit", "ms", "traceEvents", trace->events);
     char *text = root ? json_print(root, 0) : NULL;
-    vocode_status status =
-        text ? write_text(trace->path, text, error) : failed(error, VOCODE_MEMORY, "%s: out of memory", trace->path);
+    vocode_status status = text ? atomic_put(trace->path, text, strlen(text), error)
+                                : failed(error, VOCODE_MEMORY, "%s: out of memory", trace->path);
     json_decref(root);
     free(text);
     free(trace->path);

@@ -14,7 +14,7 @@ typedef struct train_trace train_trace;
 /* The file appears when the trace is closed. */
 vocode_status trace_open(const char *path, train_trace **out, vocode_error *error);
 
-/* Seconds of team_clock. What memory does not hold is left out. */
+/* Times are clock_seconds (core/clock.h). What memory does not hold is left out. */
 void trace_add(train_trace *trace, trace_lane lane, const char *name, double began, double ended);
 
 /* Writes the file. The trace is freed in any case; NULL is fine. */

@@ -58,12 +58,7 @@ static int clear_folder(void **state) {
 }
 
 static vocode_status put_text(const char *path, const char *text, vocode_error *error) {
-    atomic_file *file;
-    TRY(atomic_open(path, &file, error));
-    vocode_status status = atomic_write(file, text, strlen(text), error);
-    if (status == VOCODE_OK) return atomic_commit(file, error);
-    atomic_abort(file);
-    return status;
+    return atomic_put(path, text, strlen(text), error);
 }
 
 static void assert_holds(const char *path, const char *text) {

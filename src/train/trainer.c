@@ -86,9 +86,7 @@ vocode_status trainer_gradient(trainer *self, const train_batch *batch, double *
     block_objective objective = objective_of(self, self->state.batches + team_rank(self->team), spectral);
     self->state.batches += team_size(self->team);
     self->gathered++;
-    /* The loss of samples adds to every flow's gradient after the likelihood's backward: nothing is ready early. */
-    bool early = self->gathered == self->settings->accumulate && !(objective.spectral.weight > 0);
-    if (self->sharing) objective.watch = sharing_begin(self->sharing, early);
+    if (self->sharing) objective.watch = sharing_begin(self->sharing, self->gathered == self->settings->accumulate);
     objective.norm = self->norm.recent ? &self->norm : NULL;
     return block_trainer_run(self->blocks, &objective, batch->mel, batch->x, loss, self->arrays.grads, error);
 }

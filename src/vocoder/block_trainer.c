@@ -91,7 +91,8 @@ static vocode_status run_objective(const vocode_model *model, const block_task *
     return model->type->objective ? model->type->objective(model, task, loss) : likelihood(model, task, loss);
 }
 
-/* The loss of samples beside it, where the step asks for one. */
+/* The loss of samples beside it, where the step asks for one. It comes first: the objective's watch is told of
+ * gradients to which nothing is added afterwards. */
 static vocode_status run_spectral(const block_trainer *trainer, const block_task *task, double *loss) {
     if (!trainer->energy || !(task->objective->spectral.weight > 0)) return VOCODE_OK;
     return sample_loss(trainer->model, task, trainer->energy, loss);
@@ -106,8 +107,8 @@ static vocode_status measure(const block_trainer *trainer, arena *scratch, arena
     *tape = arena_over(NULL, 0);
     block_task task = {.shape = shape, .work = &dry, .tape = tape, .objective = &objective, .error = error};
     model->type->condition(model, &dry, shape.batch, shape.frames, NULL, shape.columns, NULL);
-    TRY(run_objective(model, &task, NULL));
     TRY(run_spectral(trainer, &task, NULL));
+    TRY(run_objective(model, &task, NULL));
     if (model->type->condition_backward)
         model->type->condition_backward(model, &dry, shape.batch, shape.frames, NULL, shape.columns, NULL, NULL);
     *scratch = dry.scratch;
@@ -186,8 +187,9 @@ vocode_status block_trainer_run(block_trainer *trainer, const block_objective *o
     model->type->condition(model, &trainer->work, shape.batch, shape.frames, mel, shape.columns, trainer->cond);
     if (grads) memset(trainer->dcond, 0, blocks_cond_count(model, shape) * sizeof(real));
     trainer->last_spectral = NAN;
-    TRY(run_objective(model, &task, loss));
     TRY(run_spectral(trainer, &task, &trainer->last_spectral));
+    trainer->tape.used = 0;
+    TRY(run_objective(model, &task, loss));
     if (grads && model->type->condition_backward)
         model->type->condition_backward(model, &trainer->work, shape.batch, shape.frames, mel, shape.columns,
                                         trainer->dcond, grads);

@@ -25,7 +25,7 @@ typedef struct meeting {
 
 typedef struct piece {
     const char *name;
-    real *values;
+    real *values, *before; /* before [count]: what they were when their reduction began */
     size_t count;
 } piece;
 
@@ -34,8 +34,8 @@ typedef struct member {
     meeting *place;
     piece pieces[MOST_PIECES];
     size_t count;
-    size_t early; /* pieces of the last step that began before finish was called */
-    size_t reported;
+    size_t early;             /* pieces of the last step that began before finish was called */
+    size_t reported, touched; /* touched: pieces that changed while they were on their way */
     trainer *training;
     double losses[STEPS], norms[STEPS];
 } member;
@@ -77,13 +77,17 @@ static void share(void *context, void *bytes, size_t size) {
 static void reduce(void *context, const char *name, real *values, size_t count) {
     member *self = context;
     assert_true(self->count < MOST_PIECES);
-    self->pieces[self->count++] = (piece){name, values, count};
+    real *before = malloc(count * sizeof *before);
+    if (!before) abort();
+    self->pieces[self->count++] = (piece){name, values, memcpy(before, values, count * sizeof *before), count};
 }
 
 static void finish(void *context, team_report report, void *to) {
     member *self = context;
     for (size_t i = 0; i < self->count; i++) {
         const piece *it = &self->pieces[i];
+        if (memcmp(it->before, it->values, it->count * sizeof *it->before) != 0) self->touched++;
+        free(it->before);
         for (size_t done = 0; done < it->count; done += MOST)
             sum(self, it->values + done, it->count - done < MOST ? it->count - done : MOST);
         report(to, it->name, 0, 1);
@@ -134,11 +138,12 @@ static const char wide[] = /* couplings whose gradients are worth a piece of the
     "\"n_early_every\": 2, \"n_early_size\": 2, \"WN_config\": {\"n_layers\": 2, \"n_channels\": 32, \"kernel_size\": "
     "3}}, \"mel\": {\"n_mels\": 3, \"hop\": 16, \"n_fft\": 64}";
 
+/* more: the segment's length, which further keys may follow. */
 static void open_member(member *self, const char *model, const char *batch, const char *more, train_config *config) {
     char train[512];
     snprintf(train, sizeof train,
-             "\"batch\": %s, \"segment\": 48, \"warmup\": 0, \"learning_rate\": 0.01, \"clip\": 0.3, \"accumulate\": "
-             "2, \"threads\": 1%s",
+             "\"batch\": %s, \"warmup\": 0, \"learning_rate\": 0.01, \"clip\": 0.3, \"accumulate\": "
+             "2, \"threads\": 1, \"segment\": %s",
              batch, more);
     self->training = tiny_run_trainer(tiny_run_folder, model, train, config);
     self->team = (train_team){
@@ -161,10 +166,8 @@ static void compare(const member *ranks, const member *one) {
     assert_int_equal(ranks[1].training->state.batches, STEPS * ACCUMULATE * RANKS);
 }
 
-/* late: pieces are reduced at the end. Gives the loss of the last step. */
-static double run_team(const char *model, const char *more, bool late) {
-    train_config configs[RANKS + 1];
-    member *all = calloc(RANKS + 1, sizeof *all), *one = all + RANKS;
+/* The ranks' members, after their steps. late: pieces are reduced at the end. */
+static void run_ranks(member *all, train_config *configs, const char *model, const char *more, bool late) {
     meeting place;
     pthread_t threads[RANKS];
     pthread_barrier_init(&place.barrier, NULL, RANKS);
@@ -177,32 +180,60 @@ static double run_team(const char *model, const char *more, bool late) {
     }
     for (size_t r = 0; r < RANKS; r++) pthread_create(&threads[r], NULL, join_and_take_steps, &all[r]);
     for (size_t r = 0; r < RANKS; r++) pthread_join(threads[r], NULL);
-    open_member(one, model, "4", more, &configs[RANKS]);
-    take_steps(one);
-    compare(all, one);
+    pthread_barrier_destroy(&place.barrier);
+    assert_true(all[0].touched == 0 && all[1].touched == 0);
     if (model == wide) assert_int_equal(all[0].early, late ? 0 : 3);
     if (model == wide) assert_int_equal(all[0].reported, 3 + 3); /* and the 1x1s between them */
-    double last = all[0].losses[STEPS - 1];
-    for (size_t i = 0; i <= RANKS; i++) {
+}
+
+static void close_members(member *all, train_config *configs, size_t count) {
+    for (size_t i = 0; i < count; i++) {
         trainer_free(all[i].training);
         train_config_free(&configs[i]);
     }
-    pthread_barrier_destroy(&place.barrier);
     free(all);
+}
+
+/* Gives the loss of the last step. */
+static double run_team(const char *model, const char *more, bool late) {
+    train_config configs[RANKS + 1];
+    member *all = calloc(RANKS + 1, sizeof *all), *one = all + RANKS;
+    run_ranks(all, configs, model, more, late);
+    open_member(one, model, "4", more, &configs[RANKS]);
+    take_steps(one);
+    compare(all, one);
+    double last = all[0].losses[STEPS - 1];
+    close_members(all, configs, RANKS + 1);
     return last;
 }
 
 static void teams_take_the_steps_of_one(void **unused) {
     (void)unused;
     for (size_t i = 0; tiny_run_models[i]; i++) {
-        run_team(tiny_run_models[i], "", false);
-        run_team(tiny_run_models[i], ", \"memory\": \"constant\"", false);
+        run_team(tiny_run_models[i], "48", false);
+        run_team(tiny_run_models[i], "48, \"memory\": \"constant\"", false);
     }
 }
 
 static void overlapping_changes_no_number(void **unused) {
     (void)unused;
-    assert_true(run_team(wide, "", false) == run_team(wide, "", true));
+    assert_true(run_team(wide, "48", false) == run_team(wide, "48", true));
+}
+
+/* With a loss of samples, too, pieces begin early, and nothing is added to them afterwards. */
+static void losses_of_samples_overlap(void **unused) {
+    (void)unused;
+    double seen[2][2 * STEPS];
+    for (int late = 0; late < 2; late++) {
+        train_config configs[RANKS];
+        member *all = calloc(RANKS, sizeof *all);
+        run_ranks(all, configs, wide, "2048, \"spectral_weight\": 0.5, \"spectral_every\": 2", late);
+        memcpy(seen[late], all[0].losses, sizeof all[0].losses);
+        memcpy(seen[late] + STEPS, all[0].norms, sizeof all[0].norms);
+        assert_true(isfinite(trainer_spectral(all[0].training)) == ((STEPS - 1) % 2 == 0));
+        close_members(all, configs, RANKS);
+    }
+    assert_memory_equal(seen[0], seen[1], sizeof seen[0]);
 }
 
 /* What a rank that fails, or all, make of a team. */
@@ -233,6 +264,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(teams_take_the_steps_of_one),
         cmocka_unit_test(overlapping_changes_no_number),
+        cmocka_unit_test(losses_of_samples_overlap),
         cmocka_unit_test(failures_are_said_once),
     };
     return cmocka_run_group_tests(tests, tiny_run_open, tiny_run_close);

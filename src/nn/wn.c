@@ -41,14 +41,11 @@ static size_t skip_half(const wn *self, size_t i) {
     return i + 1 == self->layers ? self->channels : 0;
 }
 
-static void gated_input(const wn *self, compute *run, const network_input *in, size_t i, const real *h, size_t ldh,
-                        real *a) {
-    size_t width = 2 * self->channels;
-    conv1d_call call = {.batch = in->batch, .frames = in->frames, .ldx = ldh};
-    if (self->base.conditioning) {
-        condition_forward(&self->cond, run, in, width * i, width, a);
-        call.add = true;
-    }
+/* a holds the conditioning's part by then. */
+static void add_input(const wn *self, compute *run, const network_input *in, size_t i, const real *h, size_t ldh,
+                      real *a) {
+    const conv1d_call call = {
+        .batch = in->batch, .frames = in->frames, .ldx = ldh, .add = self->base.conditioning != 0};
     conv1d_run(&self->layer[i].in, run, &call, h, a);
 }
 
@@ -62,11 +59,13 @@ static void forward(const network *net, compute *run, const network_input *in, r
     wn_tape kept = tape ? take_tape(self, tape, rows) : (wn_tape){0};
     conv1d_forward(&self->start, run, in->batch, in->frames, in->x, sum, 2 * c);
     run_fill_rows(run, rows, c, NULL, skip, 2 * c);
+    if (tape && self->base.conditioning) condition_forward_all(&self->cond, run, in, 2 * c, kept.a);
     for (size_t i = 0; i < self->layers; i++) {
         real *a = tape ? part_of(kept.a, i * rows * 2 * c) : own;
         real *h = tape ? part_of(kept.h, i * rows * c) : sum;
         if (tape) run_copy_columns(run, rows, c, sum, 2 * c, h, c);
-        gated_input(self, run, in, i, h, tape ? c : 2 * c, a);
+        if (!tape && self->base.conditioning) condition_forward(&self->cond, run, in, 2 * c * i, 2 * c, a);
+        add_input(self, run, in, i, h, tape ? c : 2 * c, a);
         run_gate(run, rows, c, a, gated);
         conv1d_run(&self->layer[i].res_skip, run, &both, gated, part_of(sum, skip_half(self, i)));
     }
@@ -75,13 +74,13 @@ static void forward(const network *net, compute *run, const network_input *in, r
     arena_release(&run->scratch, mark);
 }
 
-/* Gradients of layer i, from and to dsum [rows, dh and dskip]. */
+/* Gradients of layer i, from and to dsum [rows, dh and dskip]; that of a_i takes its place. */
 static void backward_layer(const wn *self, compute *run, const network_input *in, size_t i, const wn_tape *kept,
-                           real *dsum, real *dcond, real *grads) {
+                           real *dsum, real *grads) {
     size_t mark = run->scratch.used, rows = in->batch * in->frames, c = self->channels;
     real *gated = arena_reals(&run->scratch, rows * c), *dgated = arena_reals(&run->scratch, rows * c);
-    real *da = arena_reals(&run->scratch, rows * 2 * c);
-    const real *h = part_of(kept->h, i * rows * c), *a = part_of(kept->a, i * rows * 2 * c);
+    const real *h = part_of(kept->h, i * rows * c);
+    real *a = part_of(kept->a, i * rows * 2 * c), *da = a;
     conv1d_call call = skip_call(self, in);
     call.add = false;
     run_gate(run, rows, c, a, gated);
@@ -89,7 +88,6 @@ static void backward_layer(const wn *self, compute *run, const network_input *in
     run_gate_backward(run, rows, c, a, dgated, da);
     call = (conv1d_call){.batch = in->batch, .frames = in->frames, .lddx = 2 * c, .add = true};
     conv1d_run_backward(&self->layer[i].in, run, &call, h, da, dsum, grads);
-    if (self->base.conditioning) condition_backward(&self->cond, run, in, 2 * c * i, 2 * c, da, dcond, grads);
     arena_release(&run->scratch, mark);
 }
 
@@ -102,7 +100,8 @@ static void backward(const network *net, compute *run, const network_input *in, 
     conv1d_call call = {.batch = in->batch, .frames = in->frames, .lddx = 2 * c};
     run_fill_rows(run, rows, c, NULL, dsum, 2 * c);
     conv1d_run_backward(&self->end, run, &call, kept.skip, dy, part_of(dsum, c), grads);
-    for (size_t i = self->layers; i-- > 0;) backward_layer(self, run, in, i, &kept, dsum, dcond, grads);
+    for (size_t i = self->layers; i-- > 0;) backward_layer(self, run, in, i, &kept, dsum, grads);
+    if (self->base.conditioning) condition_backward_all(&self->cond, run, in, 2 * c, kept.a, dcond, grads);
     conv1d_backward(&self->start, run, in->batch, in->frames, in->x, dsum, 2 * c, dx, grads);
     arena_release(&run->scratch, mark);
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "kernels/convolve.h"
+#include "kernels/groups.h"
 #include "kernels/helpers.h"
 
 #define TOLERANCE 2e-6 /* of the largest value, float */
@@ -219,8 +220,61 @@ static void windows_without_a_bias(void **state) {
     free_window(&it);
 }
 
+enum { GROUP = 3, GROUP_ROWS = 800, GROUP_INPUTS = 140, GROUP_OUTPUTS = 40 }; /* more than a block of each */
+
+/* Product i of a group by itself: y, dx (which gains) and dw. */
+static void run_alone(const compute *run, const product_group *group, size_t i, const real *x, const real *bias,
+                      const real *dy, real *y, real *dx, real *dw) {
+    const convolution one = {.batch = 1,
+                             .frames = GROUP_ROWS,
+                             .inputs = GROUP_INPUTS,
+                             .outputs = GROUP_OUTPUTS,
+                             .taps = 1,
+                             .dilation = 1,
+                             .ldx = GROUP_INPUTS,
+                             .ldy = GROUP_OUTPUTS,
+                             .panels = group->panels + i * group->panel_step,
+                             .back = group->back + i * group->back_step};
+    size_t each = (size_t)GROUP_ROWS * GROUP_OUTPUTS;
+    real *own = noise((size_t)GROUP_INPUTS * GROUP_OUTPUTS, 5);
+    run_convolution(run, &one, x, bias + i * GROUP_OUTPUTS, false, y + i * each);
+    run_convolution_data(run, &one, dy + i * each, true, dx, GROUP_INPUTS);
+    run_convolution_weights(run, &one, x, dy + i * each, own);
+    for (size_t j = 0; j < GROUP_INPUTS; j++)
+        memcpy(dw + (j * GROUP + i) * GROUP_OUTPUTS, own + j * GROUP_OUTPUTS, GROUP_OUTPUTS * sizeof *own);
+    free(own);
+}
+
+/* Products taken together have the bits of each by itself, rounded or not, with any number of threads. */
+static void groups_are_their_products(void **state) {
+    (void)state;
+    size_t n = (size_t)GROUP_ROWS * GROUP * GROUP_OUTPUTS, m = (size_t)GROUP_ROWS * GROUP_INPUTS;
+    size_t weights = (size_t)GROUP_INPUTS * GROUP * GROUP_OUTPUTS;
+    size_t step = panels_size(GROUP_OUTPUTS, GROUP_INPUTS), back_step = panels_size(GROUP_INPUTS, GROUP_OUTPUTS);
+    real *panels = noise(GROUP * step, 1), *back = noise(GROUP * back_step, 2), *bias = noise(n / GROUP_ROWS, 3);
+    real *x = noise(m, 4), *dy = noise(n, 6), *y[2] = {noise(n, 7), noise(n, 8)}, *dx[2] = {noise(m, 9), NULL};
+    real *dw[2] = {noise(weights, 7), noise(weights, 8)};
+    char memory[64];
+    const product_group group = {GROUP, GROUP_ROWS, GROUP_INPUTS, GROUP_OUTPUTS, panels, back, step, back_step};
+    for (int i = 0; i < 4; i++) {
+        compute run = {.scratch = arena_over(memory, sizeof memory), .threads = 1 + i % 2, .bf16 = i / 2};
+        dx[1] = copy_of(dx[0], m);
+        run_group(&run, &group, x, bias, y[0]);
+        run_group_data(&run, &group, dy, dx[0]);
+        run_group_weights(&run, &group, x, dy, dw[0]);
+        for (size_t k = GROUP; k-- > 0;) run_alone(&run, &group, k, x, bias, dy, y[1], dx[1], dw[1]);
+        assert_memory_equal(y[0], y[1], n * sizeof(real));
+        assert_memory_equal(dx[0], dx[1], m * sizeof(real));
+        assert_memory_equal(dw[0], dw[1], weights * sizeof(real));
+        free(dx[1]);
+    }
+    free(panels), free(back), free(bias), free(x), free(dy), free(y[0]), free(y[1]), free(dx[0]), free(dw[0]);
+    free(dw[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_are_their_products),
         cmocka_unit_test(panels_are_columns_side_by_side),
         cmocka_unit_test(packed_products),
         cmocka_unit_test(rows_are_their_own),

@@ -39,6 +39,7 @@ typedef struct arguments {
     option_value chunk, mel_stream, seconds;
     option_value flow, base, train, dequantize, context, valid, epochs, patience, batch, rate, anneal, tries;
     option_value out, resume, warm_start, trace;
+    option_value training, recordings;
     option_list data, set;
     char **items; /* [count] the other arguments */
     size_t count;

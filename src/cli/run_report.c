@@ -8,6 +8,7 @@
 #include "cli/curve.h"
 #include "cli/page.h"
 
+enum { SPECTRAL_CURVE = 1 }; /* of the curves; only runs with such a loss have it */
 enum { TABLE_ROWS = 12, SECONDS_A_MINUTE = 60, SECONDS_AN_HOUR = 3600 };
 
 static const char style[] =
@@ -137,6 +138,16 @@ static void write_curves(const run_history *history, FILE *to) {
              "A mean over samples; lower is better. Validation, on held-out recordings and with averaged "
              "weights, should fall along with training. When it turns upwards while training goes on falling, "
              "the model learns its recordings by heart. The first twentieth may leave the picture."},
+        [SPECTRAL_CURVE] =
+            {.title = "Loss of samples",
+             .unit = "distance",
+             .lines = {{&series[HISTORY_SPECTRAL], "training"}, {&series[HISTORY_HELD_SPECTRAL], "validation"}},
+             .line_count = 2,
+             .skip_start = true,
+             .explanation =
+                 "How far the spectrograms of what is drawn are from those of the recordings; lower is better, "
+                 "and zero is out of reach. Validation judges the averaged weights. This is what is heard: "
+                 "it may go on falling where the likelihood no longer does."},
         {.title = "Norm of the gradient",
          .unit = "norm",
          .lines = {{&series[HISTORY_NORM], "norm"}},
@@ -158,7 +169,10 @@ static void write_curves(const run_history *history, FILE *to) {
          .explanation = "Seconds of audio that are trained on in a second. Dips are mostly other work of the machine."},
     };
     fputs("<h2>Over the steps</h2>\n<div class=\"curves\">\n", to);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) curve_write(&all[i], history->step, to);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (i == SPECTRAL_CURVE && !series[HISTORY_SPECTRAL].count && !series[HISTORY_HELD_SPECTRAL].count) continue;
+        curve_write(&all[i], history->step, to);
+    }
     fputs("</div>\n", to);
 }
 
@@ -210,6 +224,8 @@ static void write_row(const run_history *history, uint64_t step, FILE *to) {
     if (history->likelihood) write_cell(&series[HISTORY_LOSS], step, 1 / M_LN2, "%.4f", to);
     write_cell(&series[HISTORY_VALIDATION], step, 1, "%.4f", to);
     if (history->likelihood) write_cell(&series[HISTORY_VALIDATION], step, 1 / M_LN2, "%.4f", to);
+    if (series[HISTORY_SPECTRAL].count) write_cell(&series[HISTORY_SPECTRAL], step, 1, "%.4f", to);
+    if (series[HISTORY_HELD_SPECTRAL].count) write_cell(&series[HISTORY_HELD_SPECTRAL], step, 1, "%.4f", to);
     write_cell(&series[HISTORY_NORM], step, 1, "%.3g", to);
     write_cell(&series[HISTORY_RATE], step, 1, "%.3g", to);
     write_cell(&series[HISTORY_SPEED], step, 1, "%.1f", to);
@@ -224,6 +240,8 @@ static void write_table(const run_history *history, FILE *to) {
     fputs(history->likelihood ? "<th>nats</th><th>bits</th><th>validation, nats</th><th>bits</th>"
                               : "<th>loss</th><th>validation</th>",
           to);
+    if (history->series[HISTORY_SPECTRAL].count) fputs("<th>samples</th>", to);
+    if (history->series[HISTORY_HELD_SPECTRAL].count) fputs("<th>validation, samples</th>", to);
     fputs("<th>gradient</th><th>learning rate</th><th>audio s/s</th></tr></thead>\n<tbody>\n", to);
     for (size_t i = 0; i < rows; i++) {
         size_t place = rows < 2 ? 0 : i * (loss->count - 1) / (rows - 1);

@@ -4,9 +4,10 @@
 
 #include "flows/flow.h"
 
-/* Where training examples lie on their paths: times are a function of (seed, step, place in the batch). */
+/* Where training examples lie on their paths: times are a function of the seed and of an example's number in the whole
+ * training, first + its place in the batch. */
 typedef struct field_draw {
-    uint64_t seed, step;
+    uint64_t seed, first;
 } field_draw;
 
 /* self: a field, here and below. The flow matching loss of pairs source and x [batch, frames, channels] of the run

@@ -24,7 +24,7 @@ typedef struct train_state {
     uint64_t skipped_in_row; /* up to now */
     uint64_t undone;         /* updates of matrices taken back because they came near to singular */
     uint64_t best_step;
-    double best; /* the best validation's loss; infinite while there is none */
+    double best; /* the best validation's loss, that of samples included; infinite while there is none */
     double last_validation;
     double seconds; /* spent in training */
 } train_state;

@@ -12,6 +12,8 @@
 #define HISTORY_LIST(X)                                \
     X(LOSS, "nll", "loss")                             \
     X(VALIDATION, "validation_nll", "validation_loss") \
+    X(SPECTRAL, "spectral", NULL)                      \
+    X(HELD_SPECTRAL, "validation_spectral", NULL)      \
     X(NORM, "gradient_norm", NULL)                     \
     X(RATE, "learning_rate", NULL)                     \
     X(SPEED, "audio_seconds_a_second", NULL)

@@ -235,6 +235,11 @@ static vocode_status score_held_out(run *self, size_t count, train_validation *n
     return VOCODE_OK;
 }
 
+/* What is trained: a loss of samples counts too. */
+static double total_of(const run *self, const train_validation *now) {
+    return now->loss + (isnan(now->spectral) ? 0 : self->trainer->settings->spectral_weight * now->spectral);
+}
+
 static vocode_status validate(run *self, vocode_error *error) {
     trainer *training = self->trainer;
     train_state *state = &training->state;
@@ -244,14 +249,14 @@ static vocode_status validate(run *self, vocode_error *error) {
     TRY(trainer_exchange(training, error));
     vocode_status status = score_held_out(self, count, &now, error);
     if (status == VOCODE_OK) {
-        now.best = now.loss < state->best;
+        now.best = total_of(self, &now) < state->best;
         if (self->watcher->validated) self->watcher->validated(self->watcher->context, &now, training->model);
     }
     vocode_status back = trainer_exchange(training, status == VOCODE_OK ? error : NULL);
     if (status != VOCODE_OK || back != VOCODE_OK) return status != VOCODE_OK ? status : back;
     state->last_validation = now.loss;
     if (now.best) {
-        state->best = now.loss;
+        state->best = total_of(self, &now);
         state->best_step = state->step;
         self->best = true;
     }

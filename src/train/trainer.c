@@ -24,14 +24,15 @@ static vocode_status check_segment(const vocode_model *model, const train_config
                   config->path, hop, segment);
 }
 
-static block_objective objective_of(const trainer *self, uint64_t step, bool spectral) {
+/* For the batch of that number among all that are drawn. */
+static block_objective objective_of(const trainer *self, uint64_t number, bool spectral) {
     const train_settings *settings = self->settings;
     double sigma = settings->spectral_sigma > 0 ? settings->spectral_sigma : self->model->settings.sigma;
     return (block_objective){.sigma = settings->sigma,
                              .memory = (block_memory)settings->memory,
                              .bf16 = settings->precision == TRAIN_BF16,
                              .seed = settings->seed,
-                             .step = step,
+                             .first = number * settings->batch,
                              .spectral = {.weight = spectral ? settings->spectral_weight : 0,
                                           .mel_weight = settings->spectral_mel_weight,
                                           .repulsion = settings->spectral_repulsion,

@@ -38,13 +38,13 @@ static cnf_run begin(const vocode_model *model, const block_task *task) {
     return it;
 }
 
-/* Noise of all elements of a batch in a row: no two examples of a training share one. */
+/* No two examples of a training share one. */
 static void draw_noise(const cnf_run *it, uint64_t draft, double deviation, real *noise) {
     const block_objective *objective = it->task->objective;
-    size_t rows = it->columns.shape.batch * it->columns.shape.frames;
-    if (!measuring(it->task->work))
-        rng_fill_normal(noise, rows, it->columns.shape.channels, objective->seed + NOISE_STREAM,
-                        (objective->step * ENERGY_DRAFTS + draft) * rows, deviation);
+    size_t rows = it->columns.shape.frames, channels = it->columns.shape.channels;
+    for (size_t b = 0; !measuring(it->task->work) && b < it->columns.shape.batch; b++)
+        rng_fill_normal(noise + b * rows * channels, rows, channels, objective->seed + NOISE_STREAM,
+                        ((objective->first + b) * ENERGY_DRAFTS + draft) * rows, deviation);
 }
 
 /* rows <- what the couplings make of them, towards the latent or from it; spare [count] is used. */
@@ -87,7 +87,7 @@ static vocode_status match(const cnf_run *it, double *loss) {
     draw_noise(it, 0, rest, spare);
     for (size_t i = 0; !measuring(it->task->work) && i < it->count; i++) draft[i] = (real)tie * draft[i] + spare[i];
     TRY(run_couplings(it, false, draft, spare));
-    const field_draw draw = {it->task->objective->seed, it->task->objective->step};
+    const field_draw draw = {it->task->objective->seed, it->task->objective->first};
     field_match(it->own->field, &it->columns, draft, u, draw, it->task->tape, loss);
     arena_release(scratch, mark);
     return VOCODE_OK;

@@ -26,8 +26,10 @@ typedef struct block_spectral {
 typedef struct block_objective {
     double sigma; /* standard deviation of the latent's Gaussian */
     block_memory memory;
-    bool bf16;           /* networks' products are of operands rounded to bfloat16; only where gradients are wanted */
-    uint64_t seed, step; /* what an objective draws at random is a function of these and of its place in the batch */
+    bool bf16; /* networks' products are of operands rounded to bfloat16; only where gradients are wanted */
+    /* What an objective draws at random for an element of the batch is a function of the seed and of the element's
+     * number, first + its place: the same however elements are cut in batches. */
+    uint64_t seed, first;
     block_spectral spectral;
     /* How batch norm sees the batch (nn/batch_norm.h): every batch of training goes through its recent once, in either
      * memory. NULL: by its running statistics. Only where gradients are wanted. */

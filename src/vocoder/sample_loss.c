@@ -17,12 +17,13 @@ vocode_status sample_loss_check(const vocode_model *model, size_t samples, vocod
 static vocode_status make_samples(const vocode_model *model, const block_task *task, const flow_run *run,
                                   uint64_t draft, real *y) {
     arena *scratch = &task->work->scratch;
-    size_t mark = scratch->used, rows = task->shape.batch * task->shape.columns;
+    size_t mark = scratch->used, columns = task->shape.columns;
     const block_objective *objective = task->objective;
     real *z = arena_reals(scratch, flow_shape_count(run->shape));
-    if (!measuring(task->work))
-        rng_fill_normal(z, rows, model->latent_channels, objective->seed + NOISE_STREAM,
-                        (objective->step * ENERGY_DRAFTS + draft) * rows, objective->spectral.sigma);
+    for (size_t b = 0; !measuring(task->work) && b < task->shape.batch; b++)
+        rng_fill_normal(z + b * columns * model->latent_channels, columns, model->latent_channels,
+                        objective->seed + NOISE_STREAM, ((objective->first + b) * ENERGY_DRAFTS + draft) * columns,
+                        objective->spectral.sigma);
     TRY(flow_inverse(model->chain, run, z, y));
     arena_release(scratch, mark);
     return VOCODE_OK;

@@ -15,7 +15,8 @@
 vocode_status sample_loss_check(const vocode_model *model, size_t samples, vocode_error *error);
 
 /* The mean loss of the task's batch; spectral.weight times its gradients are added to task->grads and task->dcond where
- * they are given. The noise is a function of the objective's seed and step. As vocoder_class.objective otherwise. */
+ * they are given. The noise is a function of the objective's seed and of the element's number. As
+ * vocoder_class.objective otherwise. */
 vocode_status sample_loss(const vocode_model *model, const block_task *task, const sample_energy *energy, double *loss);
 
 #endif

@@ -41,6 +41,16 @@ has "&lt;b&gt;&amp;"
 has "generated after step 500"
 has "generated after step 4000"
 lacks "cut off"
+lacks "Loss of samples"
+
+# Runs with a loss of samples have its curve.
+cp -r run drawn
+sed -i -E 's/("step": [0-9]*), "(validation_)?nll"/\1, "\2spectral": 1.875, "\2nll"/' drawn/log.jsonl
+run 0 vocode report drawn page.html
+run 0 python3 "$here/check_page.py" page.html
+prints '^5 curves 10 pictures 10 sounds$'
+has "Loss of samples"
+has "<td>1.8750</td><td>1.8750</td>"
 
 # A line that is being written, lines that are none, numbers that are not finite, and a run that went back.
 {

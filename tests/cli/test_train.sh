@@ -48,6 +48,23 @@ run 0 vocode info whole/best.safetensors
 prints 'frameflow'
 helper mel mel.npy '<f4' C mels 80 6
 run 0 vocode mel.npy a.wav --model whole/best.safetensors
+
+# Without what going on would need it is the same model.
+run 0 vocode convert whole/best.safetensors lean.safetensors -q --license 'CC0-1.0' --training 'for "fun"'
+run 0 vocode mel.npy b.wav --model lean.safetensors
+same a.wav b.wav
+! grep -qa 'train\.\|"train"' lean.safetensors || wrong "the model file still has the training's state"
+holds "4 * $(stat -c %s lean.safetensors) < 1.2 * $(stat -c %s whole/best.safetensors)"
+run 0 vocode info lean.safetensors
+prints '^training: +for "fun"$'
+prints '^license: +CC0-1.0$'
+prints '^sigma: +0.8 for'
+run 0 vocode convert lean.safetensors again.safetensors -q --sigma 0.5
+run 0 vocode info again.safetensors
+prints '^sigma: +0.5 for'
+prints '^training: +for "fun"$'
+run 2 vocode convert lean.safetensors again.safetensors --mel-preset hifigan
+says 'lean.safetensors says itself which mels it takes'
 run 0 vocode init whole/config.json again.safetensors
 refuses '^vocode: whole holds a run already: --resume' "${train[@]}" --out whole
 run 0 "${train[@]}" --out whole --resume

@@ -46,7 +46,7 @@ has_options() {
 }
 has_options synth output model sigma seed noise mel-match refine denoise mel-preset layout precision format raw gain threads chunk mel-stream
 has_options mel output preset model layout
-has_options convert mel-preset license
+has_options convert mel-preset license training recordings sigma
 has_options init seed
 has_options info json
 has_options encode mel model threads

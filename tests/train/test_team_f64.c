@@ -138,6 +138,16 @@ static const char wide[] = /* couplings whose gradients are worth a piece of the
     "\"n_early_every\": 2, \"n_early_size\": 2, \"WN_config\": {\"n_layers\": 2, \"n_channels\": 32, \"kernel_size\": "
     "3}}, \"mel\": {\"n_mels\": 3, \"hop\": 16, \"n_fft\": 64}";
 
+/* Wide couplings of random weights make numbers that say nothing: near the identity, rather. */
+static void calm(vocode_model *model) {
+    vocode_error error = {0};
+    for (size_t i = 0; i < model->params.count; i++) {
+        param *p = model->params.items[i];
+        for (size_t k = 0; strstr(p->name, ".end.") && k < p->count; k++) p->value[k] *= (real)0.02;
+    }
+    if (model_prepare(model, &error) != VOCODE_OK) abort();
+}
+
 /* more: the segment's length, which further keys may follow. */
 static void open_member(member *self, const char *model, const char *batch, const char *more, train_config *config) {
     char train[512];
@@ -146,6 +156,7 @@ static void open_member(member *self, const char *model, const char *batch, cons
              "2, \"threads\": 1, \"segment\": %s",
              batch, more);
     self->training = tiny_run_trainer(tiny_run_folder, model, train, config);
+    if (model == wide) calm(self->training->model);
     self->team = (train_team){
         .size = RANKS, .context = self, .sum = sum, .least = least, .share = share, .reduce = reduce, .finish = finish};
 }
@@ -155,7 +166,7 @@ static void compare(const member *ranks, const member *one) {
     for (size_t k = 0; k < STEPS; k++) {
         assert_true(fabs(ranks[0].losses[k] - one->losses[k]) <= 1e-11 * (1 + fabs(one->losses[k])));
         assert_true(fabs(ranks[0].norms[k] - one->norms[k]) <= 1e-10 * (1 + one->norms[k]));
-        assert_true(ranks[0].losses[k] == ranks[1].losses[k]);
+        assert_true(isfinite(one->norms[k]) && ranks[0].losses[k] == ranks[1].losses[k]);
     }
     for (size_t i = 0; i < expected->set->total; i++) {
         const optimizer *found = &ranks[0].training->arrays;
@@ -223,16 +234,19 @@ static void overlapping_changes_no_number(void **unused) {
 /* With a loss of samples, too, pieces begin early, and nothing is added to them afterwards. */
 static void losses_of_samples_overlap(void **unused) {
     (void)unused;
+    const char *more = "2048, \"spectral_weight\": 0.5, \"spectral_every\": 2";
     double seen[2][2 * STEPS];
+    run_team(wide, more, false); /* noise belongs to segments, not to ranks */
     for (int late = 0; late < 2; late++) {
         train_config configs[RANKS];
         member *all = calloc(RANKS, sizeof *all);
-        run_ranks(all, configs, wide, "2048, \"spectral_weight\": 0.5, \"spectral_every\": 2", late);
+        run_ranks(all, configs, wide, more, late);
         memcpy(seen[late], all[0].losses, sizeof all[0].losses);
         memcpy(seen[late] + STEPS, all[0].norms, sizeof all[0].norms);
         assert_true(isfinite(trainer_spectral(all[0].training)) == ((STEPS - 1) % 2 == 0));
         close_members(all, configs, RANKS);
     }
+    for (size_t k = 0; k < 2 * STEPS; k++) assert_true(isfinite(seen[0][k]));
     assert_memory_equal(seen[0], seen[1], sizeof seen[0]);
 }
 

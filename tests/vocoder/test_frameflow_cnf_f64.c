@@ -29,7 +29,7 @@ static const char spectral[] =
 enum { FRAMES = 11, BATCH = 2, SAMPLES = FRAMES * 256 };
 
 static double loss_of(const vocode_model *model, const real *mel, const real *x, real *grads) {
-    const block_objective objective = {.sigma = 1, .seed = 3, .step = 4};
+    const block_objective objective = {.sigma = 1, .seed = 3, .first = 4};
     const block_shape shape = {BATCH, FRAMES, FRAMES};
     double loss;
     vocode_error error = {0};

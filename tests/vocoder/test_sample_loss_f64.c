@@ -61,7 +61,7 @@ static vocode_model *mild_model(const char *config) {
 static void make(fixture *f, const char *config) {
     f->model = mild_model(config);
     f->shape = (block_shape){BATCH, FRAMES, SAMPLES / f->model->group};
-    f->objective = (block_objective){.sigma = 1, .seed = 3, .step = 4, .spectral = {10, 0.7, 0.9, 0.8}};
+    f->objective = (block_objective){.sigma = 1, .seed = 3, .first = 4, .spectral = {10, 0.7, 0.9, 0.8}};
     rng_fill_normal(f->mel, (size_t)BATCH * FRAMES * BANDS, 1, 1, 0, 0.5);
     rng_fill_normal(f->x, (size_t)BATCH * SAMPLES, 1, 2, 0, 0.05);
 }
@@ -146,7 +146,7 @@ static void steps_say_whether_they_have_it(void **state) {
         f.objective.memory = BLOCKS_REBUILT;
         loss[1] = both(&f, &f.objective, 2, again, &spectral[1]);
         f.objective.memory = BLOCKS_TAPED;
-        other.step++;
+        other.first++;
         loss[2] = both(&f, &other, 1, NULL, &spectral[2]);
         other.spectral.weight = 0;
         loss[3] = both(&f, &other, 1, without, &spectral[3]);

@@ -21,8 +21,14 @@ typedef void packed_product(size_t rows, size_t n, size_t k, const real *a, size
 typedef void gradient_product(size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
                               int beta, real *c, size_t ldc);
 
-static packed_product *product_of(const job *work) {
-    return work->bf16 ? work->table->gemm_packed_bf16 : work->table->gemm_packed;
+/* c [rows, n] = bias + a [rows, k] times panels, whose rows that count are those of bands where these are known. */
+static void multiply(const job *work, size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                     const size_t *bands, const real *bias, int beta, real *c, size_t ldc) {
+    packed_product *product = work->bf16 ? work->table->gemm_packed_bf16 : work->table->gemm_packed;
+    if (bands && !work->bf16)
+        work->table->gemm_banded(rows, n, k, a, lda, panels, bands, bias, beta, c, ldc);
+    else
+        product(rows, n, k, a, lda, panels, bias, beta, c, ldc);
 }
 
 /* With one tap elements do not differ from rows: few long tiles. */
@@ -68,13 +74,12 @@ static void forward_tile(void *context, size_t tile) {
     size_t rows = smaller(TILE_ROWS, shape->frames - start);
     const real *x = work->x + element * shape->frames * shape->ldx;
     real *y = work->target + element * shape->frames * work->ld;
-    packed_product *product = product_of(work);
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, false, start, rows, &first, &count, &source)) continue;
-        product(count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
-                shape->panels + tap * shape->panel_step, i > 0 ? NULL : work->bias, i > 0 || work->add,
-                y + first * work->ld, work->ld);
+        multiply(work, count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
+                 shape->panels + tap * shape->panel_step, shape->bands, i > 0 ? NULL : work->bias, i > 0 || work->add,
+                 y + first * work->ld, work->ld);
     }
 }
 
@@ -156,12 +161,12 @@ static void data_tile(void *context, size_t tile) {
     size_t rows = smaller(TILE_ROWS, shape->frames - start);
     const real *dy = work->dy + element * shape->frames * shape->ldy;
     real *dx = work->target + element * shape->frames * work->ld;
-    packed_product *product = product_of(work);
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, true, start, rows, &first, &count, &source)) continue;
-        product(count, shape->inputs, shape->outputs, dy + source * shape->ldy, shape->ldy,
-                shape->back + tap * shape->back_step, NULL, i > 0 || work->add, dx + first * work->ld, work->ld);
+        multiply(work, count, shape->inputs, shape->outputs, dy + source * shape->ldy, shape->ldy,
+                 shape->back + tap * shape->back_step, shape->back_bands, NULL, i > 0 || work->add,
+                 dx + first * work->ld, work->ld);
     }
 }
 
@@ -181,7 +186,7 @@ static void weight_piece(void *context, size_t piece) {
     size_t m = smaller(PIECE_INPUTS, shape->inputs - row), n = smaller(PIECE_OUTPUTS, shape->outputs - column);
     real *dw = work->target + (tap * shape->inputs + row) * shape->outputs + column;
     gradient_product *product = work->bf16 ? work->table->gemm_tn_bf16 : work->table->gemm_tn;
-    bool started = false;
+    bool started = work->add;
     size_t first, count, source;
     if (tap_rows(shape, tap, false, 0, shape->frames, &first, &count, &source))
         for (size_t b = 0; b < shape->batch; b++, started = true)
@@ -191,8 +196,10 @@ static void weight_piece(void *context, size_t piece) {
     for (size_t i = 0; i < m && !started; i++) memset(dw + i * shape->outputs, 0, n * sizeof *dw);
 }
 
-void run_convolution_weights(const compute *run, const convolution *layer, const real *x, const real *dy, real *dw) {
-    job work = {.shape = flat(layer), .table = kernels(), .bf16 = run->bf16, .x = x, .dy = dy, .target = dw};
+void run_convolution_weights(const compute *run, const convolution *layer, const real *x, const real *dy, bool add,
+                             real *dw) {
+    job work = {
+        .shape = flat(layer), .table = kernels(), .bf16 = run->bf16, .x = x, .dy = dy, .target = dw, .add = add};
     work.each = tiles_of(layer->inputs, PIECE_INPUTS) * tiles_of(layer->outputs, PIECE_OUTPUTS);
     run_tasks(run, layer->taps * work.each, weight_piece, &work);
 }

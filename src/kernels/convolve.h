@@ -20,6 +20,7 @@ typedef struct convolution {
     size_t panel_step;
     const real *back; /* for run_convolution_data: tap j's panels of the transpose of W_j, at back + j * back_step */
     size_t back_step;
+    const size_t *bands, *back_bands; /* where the panels are not zero (gemm_banded), of one tap; NULL: everywhere */
 } convolution;
 
 /* y = ..., or y += ... with add. bias [outputs] may be NULL. */
@@ -35,7 +36,8 @@ void run_convolution_window(const compute *run, const convolution *layer, size_t
 void run_convolution_data(const compute *run, const convolution *layer, const real *dy, bool add, real *dx,
                           size_t lddx);
 
-/* dw [taps, inputs, outputs], dense, overwritten: the gradient of every W_j. */
-void run_convolution_weights(const compute *run, const convolution *layer, const real *x, const real *dy, real *dw);
+/* dw [taps, inputs, outputs], dense: the gradient of every W_j. dw = ..., or dw += ... with add. */
+void run_convolution_weights(const compute *run, const convolution *layer, const real *x, const real *dy, bool add,
+                             real *dw);
 
 #endif

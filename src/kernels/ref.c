@@ -65,17 +65,23 @@ static void add_products(size_t k, const real *a, const real *b, real *sums) {
     to[0] = first, to[1] = second, to[2] = third, to[3] = fourth;
 }
 
-static void gemm_packed(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
-                        const real *bias, int beta, real *c, size_t ldc) {
+static void gemm_banded(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                        const size_t *bands, const real *bias, int beta, real *c, size_t ldc) {
     for (size_t column = 0; column < n; column += PANEL, panels += k * PANEL) {
-        size_t width = n - column < PANEL ? n - column : PANEL;
+        size_t width = n - column < PANEL ? n - column : PANEL, from = 0, past = k;
+        if (bands) from = *bands++, past = *bands++;
         for (size_t i = 0; i < rows; i++) {
             real sums[PANEL] = {0}, *target = c + i * ldc + column;
             for (size_t j = 0; j < width; j++) sums[j] = (beta ? target[j] : 0) + (bias ? bias[column + j] : 0);
-            add_products(k, a + i * lda, panels, sums);
+            add_products(past - from, a + i * lda + from, panels + from * PANEL, sums);
             memcpy(target, sums, width * sizeof *sums);
         }
     }
+}
+
+static void gemm_packed(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                        const real *bias, int beta, real *c, size_t ldc) {
+    gemm_banded(rows, n, k, a, lda, panels, NULL, bias, beta, c, ldc);
 }
 
 static real halved(real x) {

@@ -140,7 +140,7 @@ void conv1d_run_backward(const conv1d *layer, compute *run, const conv1d_call *c
     size_t mark = run->scratch.used;
     real *dpacked = arena_reals(&run->scratch, shape.taps * shape.inputs * shape.outputs);
     if (grads) {
-        run_convolution_weights(run, &shape, x, dy, dpacked);
+        run_convolution_weights(run, &shape, x, dy, false, dpacked);
         weight_backward(&layer->w, run, call->first, shape.outputs, dpacked, grads);
     }
     arena_release(&run->scratch, mark);

@@ -2,21 +2,51 @@
 
 #include "kernels/convolve.h"
 
-static bool take_memory(dense *layer, const dense_options *options) {
-    size_t count = layer->weight->count;
-    if (options->from) {
-        layer->mask = aligned_new(count, sizeof(real));
-        layer->visible = aligned_new(count, sizeof(real));
-        if (!layer->mask || !layer->visible) return false;
-        for (size_t i = 0; i < layer->inputs; i++)
-            for (size_t o = 0; o < layer->outputs; o++)
-                layer->mask[i * layer->outputs + o] = options->from[i] <= options->to[o];
+static bool sees(const dense *layer, bool turned, size_t row, size_t column) {
+    return layer->mask[turned ? column * layer->outputs + row : row * layer->outputs + column] > 0;
+}
+
+/* The rows of every panel of the weight, or of its transpose, in which the mask leaves anything. */
+static void find_bands(const dense *layer, bool turned, size_t *bands) {
+    size_t depth = turned ? layer->outputs : layer->inputs, columns = turned ? layer->inputs : layer->outputs;
+    size_t panel = kernels()->panel;
+    for (size_t first = 0; first < columns; first += panel, bands += 2) {
+        bands[0] = depth;
+        bands[1] = 0;
+        for (size_t i = 0; i < depth; i++)
+            for (size_t c = first; c < smaller(columns, first + panel); c++) {
+                if (!sees(layer, turned, i, c)) continue;
+                bands[0] = smaller(bands[0], i);
+                bands[1] = i + 1;
+            }
+        bands[0] = smaller(bands[0], bands[1]); /* nothing: 0 to 0 */
     }
+}
+
+static size_t *back_bands(const dense *layer) {
+    return layer->bands ? layer->bands + 2 * tiles_of(layer->outputs, kernels()->panel) : NULL;
+}
+
+static bool take_mask(dense *layer, const dense_options *options) {
+    size_t count = layer->weight->count, panel = kernels()->panel;
+    layer->mask = aligned_new(count, sizeof(real));
+    layer->visible = aligned_new(count, sizeof(real));
+    layer->bands = aligned_new(2 * (tiles_of(layer->inputs, panel) + tiles_of(layer->outputs, panel)), sizeof(size_t));
+    if (!layer->mask || !layer->visible || !layer->bands) return false;
+    for (size_t i = 0; i < layer->inputs; i++)
+        for (size_t o = 0; o < layer->outputs; o++)
+            layer->mask[i * layer->outputs + o] = options->from[i] <= options->to[o];
+    find_bands(layer, false, layer->bands);
+    find_bands(layer, true, back_bands(layer));
+    return true;
+}
+
+static bool take_memory(dense *layer, const dense_options *options) {
+    if (options->from && !take_mask(layer, options)) return false;
     layer->panels = aligned_new(panels_size(layer->outputs, layer->inputs), sizeof(real));
     if (layer->fixed) return layer->panels;
-    layer->turned = aligned_new(count, sizeof(real));
     layer->back = aligned_new(panels_size(layer->inputs, layer->outputs), sizeof(real));
-    return layer->panels && layer->turned && layer->back;
+    return layer->panels && layer->back;
 }
 
 vocode_status dense_build(dense *layer, param_set *set, const char *prefix, const dense_options *options,
@@ -45,12 +75,15 @@ const real *dense_weight(const dense *layer) {
     return layer->visible ? layer->visible : layer->weight->value;
 }
 
-enum { BLOCK = 16 }; /* rows and columns that are transposed together: whole cache lines on both sides */
+enum { BLOCK = 8 }; /* rows and columns that are transposed together; panels are whole blocks wide */
 
-static void transpose_block(const dense *layer, const real *w, size_t i, size_t o) {
-    size_t past_i = smaller(layer->inputs, i + BLOCK), past_o = smaller(layer->outputs, o + BLOCK);
-    for (; o < past_o; o++)
-        for (size_t k = i; k < past_i; k++) layer->turned[o * layer->inputs + k] = w[k * layer->outputs + o];
+/* Rows i to i + BLOCK of w to their columns of the transpose's panels: zeros past the last of them. */
+static void turn_rows(const dense *layer, const real *w, size_t i) {
+    size_t outputs = layer->outputs, panel = kernels()->panel, count = smaller(BLOCK, layer->inputs - i);
+    real *to = layer->back + i / panel * outputs * panel + i % panel;
+    for (size_t start = 0; start < outputs; start += BLOCK)
+        for (size_t o = start; o < smaller(outputs, start + BLOCK); o++)
+            for (size_t k = 0; k < BLOCK; k++) to[o * panel + k] = k < count ? w[(i + k) * outputs + o] : 0;
 }
 
 void dense_prepare(dense *layer) {
@@ -58,18 +91,15 @@ void dense_prepare(dense *layer) {
     for (size_t i = 0; layer->mask && i < count; i++) layer->visible[i] = layer->mask[i] * layer->weight->value[i];
     const real *w = dense_weight(layer);
     kernels()->pack(layer->outputs, layer->inputs, w, layer->outputs, layer->panels);
-    if (layer->fixed) return;
-    for (size_t i = 0; i < layer->inputs; i += BLOCK)
-        for (size_t o = 0; o < layer->outputs; o += BLOCK) transpose_block(layer, w, i, o);
-    kernels()->pack(layer->inputs, layer->outputs, layer->turned, layer->inputs, layer->back);
+    for (size_t i = 0; !layer->fixed && i < layer->inputs; i += BLOCK) turn_rows(layer, w, i);
 }
 
 void dense_free(dense *layer) {
     aligned_free(layer->mask);
     aligned_free(layer->visible);
     aligned_free(layer->panels);
-    aligned_free(layer->turned);
     aligned_free(layer->back);
+    aligned_free(layer->bands);
     *layer = (dense){0};
 }
 
@@ -83,7 +113,9 @@ static convolution shape_of(const dense *layer, size_t rows) {
                          .ldx = layer->inputs,
                          .ldy = layer->outputs,
                          .panels = layer->panels,
-                         .back = layer->back};
+                         .back = layer->back,
+                         .bands = layer->bands,
+                         .back_bands = back_bands(layer)};
 }
 
 void dense_forward(const dense *layer, const compute *run, size_t rows, const real *x, real *y) {
@@ -98,16 +130,44 @@ void dense_product(const dense *layer, const compute *run, size_t rows, const re
     run_convolution(run, &shape, x, NULL, false, y);
 }
 
+/* What the mask leaves of a weight's gradient, a panel of outputs a piece. */
+typedef struct masked_gradient {
+    const dense *layer;
+    bool bf16;
+    size_t rows;
+    const real *x, *dy;
+    real *dw, *to;
+} masked_gradient;
+
+static void gradient_piece(void *context, size_t piece) {
+    const masked_gradient *job = context;
+    const dense *layer = job->layer;
+    size_t inputs = layer->inputs, outputs = layer->outputs, panel = kernels()->panel, column = piece * panel;
+    size_t first = layer->bands[2 * piece], past = layer->bands[2 * piece + 1],
+           width = smaller(panel, outputs - column);
+    if (first == past) return;
+    (job->bf16 ? kernels()->gemm_tn_bf16 : kernels()->gemm_tn)(past - first, width, job->rows, job->x + first, inputs,
+                                                               job->dy + column, outputs, 0,
+                                                               job->dw + first * outputs + column, outputs);
+    for (size_t i = first; i < past; i++) {
+        const real *mask = layer->mask + i * outputs + column, *dw = job->dw + i * outputs + column;
+        real *to = job->to + i * outputs + column;
+        for (size_t o = 0; o < width; o++) to[o] += mask[o] * dw[o];
+    }
+}
+
 void dense_product_backward(const dense *layer, compute *run, size_t rows, const real *x, const real *dy, real *dx,
                             real *grads) {
-    size_t mark = run->scratch.used, count = layer->weight->count;
-    real *dw = arena_reals(&run->scratch, count);
+    size_t mark = run->scratch.used;
+    real *dw = layer->mask ? arena_reals(&run->scratch, layer->weight->count) : NULL;
     const convolution shape = shape_of(layer, rows);
     if (!measuring(run) && grads) {
         real *to = param_grad(layer->weight, grads);
-        run_convolution_weights(run, &shape, x, dy, dw);
-        for (size_t i = 0; !layer->mask && i < count; i++) to[i] += dw[i];
-        for (size_t i = 0; layer->mask && i < count; i++) to[i] += layer->mask[i] * dw[i];
+        if (dw)
+            run_tasks(run, tiles_of(layer->outputs, kernels()->panel), gradient_piece,
+                      &(masked_gradient){layer, run->bf16, rows, x, dy, dw, to});
+        else
+            run_convolution_weights(run, &shape, x, dy, true, to);
     }
     if (!measuring(run) && dx) run_convolution_data(run, &shape, dy, false, dx, layer->inputs);
     arena_release(&run->scratch, mark);

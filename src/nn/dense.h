@@ -21,8 +21,8 @@ typedef struct dense {
     real *mask;    /* [inputs, outputs], ones and zeros; NULL: no mask */
     real *visible; /* [inputs, outputs]: the weight under the mask; the parameter's own values where there is none */
     real *panels;  /* of it */
-    real *turned;  /* [outputs, inputs], its transpose */
-    real *back;    /* panels of that */
+    real *back;    /* panels of its transpose */
+    size_t *bands; /* where panels have numbers, then where those of back have (gemm_banded); NULL: no mask */
 } dense;
 
 /* Registers "weight" and "bias" under prefix. On failure call dense_free. */

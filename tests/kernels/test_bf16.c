@@ -138,7 +138,7 @@ static void convolutions_round(void **state) {
                              .back_step = step};
         run_convolution(&run, &shape, arrays[0], NULL, false, y[0]);
         run_convolution_data(&run, &shape, arrays[1], false, y[1], C);
-        run_convolution_weights(&run, &shape, arrays[0], arrays[1], y[2]);
+        run_convolution_weights(&run, &shape, arrays[0], arrays[1], false, y[2]);
         free(panels);
     }
     for (size_t i = 0; i < 3; i++) {

@@ -299,7 +299,7 @@ static void run_parallel(int threads, real *what[], size_t sizes[], size_t *coun
     size_t before = allocations();
     run_convolution(&run, &shape, x, b, false, what[0]);
     run_convolution_data(&run, &shape, dy, false, what[1], INPUTS);
-    run_convolution_weights(&run, &shape, x, dy, what[2]);
+    run_convolution_weights(&run, &shape, x, dy, false, what[2]);
     run_add_columns(&run, rows, OUTPUTS, dy, OUTPUTS, what[3]);
     run_gemm_tn(&run, INPUTS, OUTPUTS, rows, x, INPUTS, dy, OUTPUTS, 0, what[4], OUTPUTS);
     run_layer_norm(&run, rows, c, x, g, g, (real)1e-5, what[5]);

@@ -125,6 +125,36 @@ static void columns_may_be_left_out(void **state) {
     free(a), free(b), free(all), free(some);
 }
 
+/* Bands say where panels are not zero. What lies outside of them is not looked at; panels of nothing give the bias. */
+static void bands_leave_zeros_out(void **state) {
+    (void)state;
+    enum { M = 17, N = 75, K = 900, MOST = N / 4 + 1 };
+    real *a = noise(M * K, 1), *b = noise(K * N, 2), *bias = noise(N, 5);
+    for (const kernel_table *const *level = kernel_levels(); *level; level++) {
+        size_t bands[2 * MOST], panel = (*level)->panel;
+        real *full = copy_of(b, K * N);
+        for (size_t j = 0; j < N; j++) {
+            static const size_t ends[][2] = {{0, 7}, {300, 900}, {0, 0}, {383, 385}, {0, 900}, {890, 891}};
+            const size_t *band = ends[j / panel % 6];
+            memcpy(bands + 2 * (j / panel), band, 2 * sizeof *band);
+            for (size_t p = 0; p < K; p++)
+                if (p < band[0] || p >= band[1]) full[p * N + j] = 0;
+        }
+        real *zeros = pack_at(*level, N, K, full, N), *panels = pack_at(*level, N, K, b, N);
+        for (size_t i = 0; i < size_at(*level, N, K); i++)
+            if (zeros[i] == 0) panels[i] = (real)NAN;
+        for (int beta = 0; beta < 2; beta++) {
+            real *wanted = noise(M * N, 3), *found = noise(M * N, 3);
+            (*level)->gemm_packed(M, N, K, a, K, zeros, bias, beta, wanted, N);
+            (*level)->gemm_banded(M, N, K, a, K, panels, bands, bias, beta, found, N);
+            assert_memory_equal(found, wanted, M * N * sizeof *found);
+            free(wanted), free(found);
+        }
+        free(full), free(zeros), free(panels);
+    }
+    free(a), free(b), free(bias);
+}
+
 /* Everything that goes row by row, all rows at once and each alone. c is no multiple of a vector. */
 static void other_kernels_rows_are_their_own(void **state) {
     (void)state;
@@ -239,7 +269,7 @@ static void run_alone(const compute *run, const product_group *group, size_t i, 
     real *own = noise((size_t)GROUP_INPUTS * GROUP_OUTPUTS, 5);
     run_convolution(run, &one, x, bias + i * GROUP_OUTPUTS, false, y + i * each);
     run_convolution_data(run, &one, dy + i * each, true, dx, GROUP_INPUTS);
-    run_convolution_weights(run, &one, x, dy + i * each, own);
+    run_convolution_weights(run, &one, x, dy + i * each, false, own);
     for (size_t j = 0; j < GROUP_INPUTS; j++)
         memcpy(dw + (j * GROUP + i) * GROUP_OUTPUTS, own + j * GROUP_OUTPUTS, GROUP_OUTPUTS * sizeof *own);
     free(own);
@@ -279,6 +309,7 @@ int main(void) {
         cmocka_unit_test(packed_products),
         cmocka_unit_test(rows_are_their_own),
         cmocka_unit_test(columns_may_be_left_out),
+        cmocka_unit_test(bands_leave_zeros_out),
         cmocka_unit_test(other_kernels_rows_are_their_own),
         cmocka_unit_test(windows_are_the_convolution),
         cmocka_unit_test(windows_without_a_bias),

@@ -2,30 +2,39 @@
 
 #include <string.h>
 
+#include "kernels/sums.h"
+
 static const double keep_first = 0.9, keep_second = 0.999, epsilon = 1e-8;
+
+/* Parameters lie side by side in the order of registration. */
+static void find_ranges(adam *state, const param_set *set, const char *frozen) {
+    for (size_t i = 0; i < set->count; i++) {
+        const param *p = set->items[i];
+        bool moves = p->kind == PARAM_TRAINED && !(frozen && strncmp(p->name, frozen, strlen(frozen)) == 0);
+        if (state->ranges % 2 == moves) state->ends[state->ranges++] = p->offset; /* the other kind ends here */
+        state->ends[state->ranges] = p->offset + p->count;
+    }
+    state->ranges++;
+}
 
 bool adam_new(adam *state, const param_set *set, const char *frozen, double keep) {
     size_t total = set->total;
     *state = (adam){.total = total,
                     .first = aligned_new(total, sizeof(real)),
                     .second = aligned_new(total, sizeof(real)),
-                    .rate = aligned_new(total, sizeof(real)),
+                    .ends = aligned_new(set->count + 2, sizeof(size_t)),
                     .mean = aligned_new(total, sizeof(real)),
                     .keep = keep};
-    if (!state->first || !state->second || !state->rate || !state->mean) return false;
+    if (!state->first || !state->second || !state->ends || !state->mean) return false;
     memcpy(state->mean, set->storage, total * sizeof *state->mean);
-    for (size_t i = 0; i < set->count; i++) {
-        const param *p = set->items[i];
-        bool moves = p->kind == PARAM_TRAINED && !(frozen && strncmp(p->name, frozen, strlen(frozen)) == 0);
-        for (size_t k = 0; moves && k < p->count; k++) state->rate[p->offset + k] = 1;
-    }
+    find_ranges(state, set, frozen);
     return true;
 }
 
 void adam_free(adam *state) {
     aligned_free(state->first);
     aligned_free(state->second);
-    aligned_free(state->rate);
+    aligned_free(state->ends);
     aligned_free(state->mean);
     *state = (adam){0};
 }
@@ -50,39 +59,60 @@ typedef struct job {
     real scale, rate, shrink, correct, keep;
 } job;
 
+/* Runs the body for every stretch of [start, past) that moves, and for every one that stays. */
+typedef void stretch_fn(const job *work, size_t start, size_t count, bool moves, double *sum);
+
+static void over_stretches(const job *work, size_t index, stretch_fn *body, double *sum) {
+    const adam *state = work->state;
+    size_t start = index * work->piece, past = smaller(start + work->piece, state->total);
+    for (size_t r = 0; r < state->ranges && start < past; r++) {
+        if (state->ends[r] <= start) continue;
+        size_t end = smaller(state->ends[r], past);
+        body(work, start, end - start, r % 2 == 0, sum);
+        start = end;
+    }
+}
+
 /* The shards' sum, in the first one's place, and its square. */
-static void sum_piece(void *context, size_t index) {
-    const job *work = context;
-    size_t first = index * work->piece, count = smaller(work->piece, work->state->total - first);
-    real *to = work->grads + first;
-    const real *rate = work->state->rate + first;
-    double sum = 0;
+static void sum_stretch(const job *work, size_t start, size_t count, bool moves, double *sum) {
+    real *restrict to = work->grads + start;
+    if (!moves) return;
     for (size_t s = 1; s < work->shards; s++) {
-        const real *from = to + s * work->state->total;
+        const real *restrict from = work->grads + s * work->state->total + start;
         for (size_t i = 0; i < count; i++) to[i] += from[i];
     }
-    for (size_t i = 0; i < count; i++) {
-        to[i] *= rate[i];
-        sum += (double)to[i] * (double)to[i];
+    *sum += square_of(count, to);
+}
+
+static void sum_piece(void *context, size_t index) {
+    const job *work = context;
+    work->squares[index] = 0;
+    over_stretches(work, index, sum_stretch, &work->squares[index]);
+}
+
+static void step_stretch(const job *work, size_t start, size_t count, bool moves, double *sum) {
+    (void)sum;
+    real *restrict value = work->set->storage + start, *restrict mean = work->state->mean + start;
+    real *restrict first = work->state->first + start, *restrict second = work->state->second + start;
+    const real *restrict gradient = work->grads + start;
+    const real a = (real)keep_first, b = (real)keep_second, tiny = (real)epsilon;
+    const real scale = work->scale, rate = work->rate, shrink = work->shrink, correct = work->correct,
+               keep = work->keep;
+    if (!moves) {
+        memcpy(mean, value, count * sizeof *mean);
+        return;
     }
-    work->squares[index] = sum;
+    for (size_t i = 0; i < count; i++) {
+        real g = gradient[i] * scale;
+        first[i] = a * first[i] + (1 - a) * g;
+        second[i] = b * second[i] + (1 - b) * g * g;
+        value[i] -= rate * first[i] / (sqrt(second[i] * correct) + tiny) + shrink * value[i];
+        mean[i] = keep * mean[i] + (1 - keep) * value[i];
+    }
 }
 
 static void step_piece(void *context, size_t index) {
-    const job *work = context;
-    size_t start = index * work->piece, count = smaller(work->piece, work->state->total - start);
-    real *value = work->set->storage + start, *mean = work->state->mean + start, *first = work->state->first + start,
-         *second = work->state->second + start;
-    const real *gradient = work->grads + start, *moves = work->state->rate + start;
-    const real a = (real)keep_first, b = (real)keep_second, tiny = (real)epsilon;
-    for (size_t i = 0; i < count; i++) {
-        real g = gradient[i] * work->scale;
-        first[i] = a * first[i] + (1 - a) * g;
-        second[i] = b * second[i] + (1 - b) * g * g;
-        value[i] -=
-            moves[i] * (work->rate * first[i] / (sqrt(second[i] * work->correct) + tiny) + work->shrink * value[i]);
-        mean[i] = moves[i] > 0 ? work->keep * mean[i] + (1 - work->keep) * value[i] : value[i];
-    }
+    over_stretches(context, index, step_stretch, NULL);
 }
 
 bool adam_step(adam *state, param_set *set, const compute *run, real *grads, size_t shards, double rate, double decay,

@@ -9,9 +9,10 @@
 typedef struct adam {
     size_t total, steps;
     real *first, *second; /* moments [total] */
-    real *rate;           /* [total] 1, or 0 where a number stays as it is */
-    real *mean;           /* [total] of the values after the last steps, weights falling geometrically */
-    double keep;          /* their ratio; less at the beginning, so that the start is forgotten */
+    size_t *ends;         /* [ranges] of numbers that move, from range 0 on every other one, and of those that stay */
+    size_t ranges;
+    real *mean;  /* [total] of the values after the last steps, weights falling geometrically */
+    double keep; /* their ratio; less at the beginning, so that the start is forgotten */
 } adam;
 
 /* keep: of the mean, in [0, 1). Parameters whose names begin with frozen (NULL: none), and statistics, stay as they

@@ -1,6 +1,8 @@
 #include "density/base.h"
 
 #include "core/rng.h"
+#include "kernels/kernels.h"
+#include "kernels/sums.h"
 
 #define NAME_OF(name, meaning) #name,
 const char *const base_names[] = {BASE_LIST(NAME_OF) NULL};
@@ -24,9 +26,7 @@ double base_log_density(base_kind base, const real *z, size_t count) {
         for (size_t i = 0; i < count; i++)
             if (!(z[i] > 0 && z[i] < 1)) return -INFINITY;
         return 0;
-    default:
-        for (size_t i = 0; i < count; i++) sum += (double)z[i] * (double)z[i];
-        return -sum / 2 - (double)count * log_two_pi / 2;
+    default: return -square_of(count, z) / 2 - (double)count * log_two_pi / 2;
     }
 }
 
@@ -45,7 +45,7 @@ void base_slope(base_kind base, const real *z, size_t count, double scale, real 
 
 void base_draw(base_kind base, uint64_t seed, uint64_t first, size_t rows, size_t channels, real *z) {
     if (base == BASE_gaussian || base >= BASE_COUNT) {
-        rng_fill_normal(z, rows, channels, seed, first, 1);
+        kernels()->normals(rows, channels, seed, first, 1, z);
         return;
     }
     for (size_t t = 0; t < rows; t++)

@@ -322,6 +322,7 @@ static vocode_status run_epochs(fit *self, const real *x, const real *context, d
     self->all_steps = now.epochs * tiles_of(self->train, self->batch);
     TRY(validate(self, x, context, log_density, &now.valid_nll, error));
     keep_best(self, now.valid_nll);
+    model->set.training = true;
     for (now.epoch = 1; now.epoch <= now.epochs && stale < patience; now.epoch++) {
         TRY(train_epoch(self, now.epoch, &now, error));
         now.best = false;
@@ -330,6 +331,7 @@ static vocode_status run_epochs(fit *self, const real *x, const real *context, d
         model->epochs = now.epoch;
         if (watch && watch->see && !watch->see(watch->context, &now)) break;
     }
+    model->set.training = false;
     memcpy(model->set.storage, self->best, model->set.total * sizeof(real));
     if (!isfinite(model->valid_nll))
         return failed(error, VOCODE_VALUE, "the fit gives the held-out rows no density: %g nats a row",

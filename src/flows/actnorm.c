@@ -85,6 +85,8 @@ static vocode_status inverse(const flow *base, const flow_run *run, const real *
     return VOCODE_OK;
 }
 
+enum { TOGETHER = 64 }; /* channels whose sums grow row by row */
+
 /* The parameters' gradients, each summed in double. */
 static void accumulate(const actnorm *self, const flow_run *run, const real *z, const real *dz, const double *dlogdet,
                        const real *scale) {
@@ -92,14 +94,19 @@ static void accumulate(const actnorm *self, const flow_run *run, const real *z, 
     real *dshift = param_grad(self->shift, run->grads), *dlog_scale = param_grad(self->log_scale, run->grads);
     double each = 0;
     for (size_t b = 0; b < run->shape.batch; b++) each += dlogdet[b] * (double)run->shape.frames;
-    for (size_t c = 0; c < channels; c++) {
-        double plain = 0, weighted = each;
-        for (size_t i = c; i < rows * channels; i += channels) {
-            plain += (double)dz[i];
-            weighted += (double)dz[i] * (double)z[i];
+    for (size_t first = 0; first < channels; first += TOGETHER) {
+        double plain[TOGETHER] = {0}, weighted[TOGETHER] = {0};
+        size_t count = smaller(TOGETHER, channels - first);
+        for (size_t t = 0; t < rows; t++)
+            for (size_t c = 0; c < count; c++) {
+                double slope = (double)dz[t * channels + first + c];
+                plain[c] += slope;
+                weighted[c] += slope * (double)z[t * channels + first + c];
+            }
+        for (size_t c = 0; c < count; c++) {
+            dshift[first + c] += (real)(plain[c] * (double)scale[first + c]);
+            dlog_scale[first + c] += (real)(each + weighted[c]);
         }
-        dshift[c] += (real)(plain * (double)scale[c]);
-        dlog_scale[c] += (real)weighted;
     }
 }
 

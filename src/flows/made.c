@@ -16,6 +16,7 @@
 
 #include "flows/build.h"
 #include "flows/flows.h"
+#include "kernels/sums.h"
 #include "nn/masked_steps.h"
 #include "nn/networks.h"
 
@@ -23,6 +24,7 @@ typedef struct made {
     flow base;
     network *net;
     masked_steps steps;
+    const param_set *set;
     bool bounded, sampling;
 } made;
 
@@ -55,11 +57,7 @@ static void run_affine(const flow_run *run, const affine_rows *job) {
 
 static void subtract_sums(const flow_run *run, const real *log_s, double *logdet) {
     size_t each = run->shape.frames * run->shape.channels;
-    for (size_t b = 0; !measuring(run->work) && b < run->shape.batch; b++) {
-        double sum = 0;
-        for (size_t i = 0; i < each; i++) sum += (double)log_s[b * each + i];
-        logdet[b] -= sum;
-    }
+    for (size_t b = 0; !measuring(run->work) && b < run->shape.batch; b++) logdet[b] -= sum_of(each, log_s + b * each);
 }
 
 static void run_network(const made *self, const flow_run *run, const real *from, real *net, arena *tape) {
@@ -172,7 +170,7 @@ static vocode_status prepare(flow *base, vocode_error *error) {
     (void)error;
     made *self = (made *)base;
     self->net->type->prepare(self->net);
-    masked_steps_prepare(&self->steps);
+    if (self->sampling || !self->set->training) masked_steps_prepare(&self->steps);
     return VOCODE_OK;
 }
 
@@ -220,6 +218,7 @@ vocode_status made_build(const made_options *options, flow_dims dims, param_set 
     TRY(flow_new(sizeof(made), &made_class, traits, dims, prefix, out, error));
     made *self = (made *)*out;
     self->sampling = sampling;
+    self->set = set;
     self->bounded = options->scale == COUPLING_BOUNDED;
     self->base.cond_channels = dims.cond_channels;
     vocode_status status = build_parts(self, options, dims, set, prefix, error);

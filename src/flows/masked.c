@@ -11,9 +11,11 @@
  * What differs from flow "coupling": any mask, and a network for rows that do not see each other, as vectors and images
  * of one row do. Both halves are gathered side by side, so the network computes nothing that a mask would hide. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "flows/build.h"
 #include "flows/flows.h"
+#include "kernels/sums.h"
 #include "nn/networks.h"
 
 typedef struct masked {
@@ -49,15 +51,39 @@ static void over_rows(const flow_run *run, rows_job *job, void (*body)(void *con
     run_parts(run->work, rows_of(run), job->self->base.channels * COST_OF_EXP, body, job);
 }
 
+/* Channels ascend: whether those at [count] lie side by side, as halves do. */
+static bool adjoining(const size_t *at, size_t count) {
+    return count && at[count - 1] - at[0] == count - 1;
+}
+
 /* side by side [rows, count] = the channels at [count] of rows */
 static void gather(const real *rows, size_t channels, size_t count_rows, const size_t *at, size_t count, real *to) {
+    if (adjoining(at, count)) {
+        rows += at[0];
+        for (size_t t = 0; t < count_rows; t++) memcpy(to + t * count, rows + t * channels, count * sizeof *to);
+        return;
+    }
     for (size_t t = 0; t < count_rows; t++, rows += channels, to += count)
         for (size_t i = 0; i < count; i++) to[i] = rows[at[i]];
 }
 
 static void scatter(const real *from, size_t channels, size_t count_rows, const size_t *at, size_t count, real *rows) {
+    if (adjoining(at, count)) {
+        rows += at[0];
+        for (size_t t = 0; t < count_rows; t++) memcpy(rows + t * channels, from + t * count, count * sizeof *from);
+        return;
+    }
     for (size_t t = 0; t < count_rows; t++, rows += channels, from += count)
         for (size_t i = 0; i < count; i++) rows[at[i]] = from[i];
+}
+
+static void move_passed(const masked *self, size_t count, const real *from, real *to) {
+    size_t channels = self->base.channels;
+    bool whole = adjoining(self->at, self->passed);
+    for (size_t t = 0; t < count; t++, from += channels, to += channels) {
+        if (whole) memcpy(to + self->at[0], from + self->at[0], self->passed * sizeof *to);
+        for (size_t i = 0; !whole && i < self->passed; i++) to[self->at[i]] = from[self->at[i]];
+    }
 }
 
 /* to = the affine map of from, or its inverse */
@@ -67,8 +93,14 @@ static void move_rows(void *context, size_t first, size_t count) {
     size_t channels = self->base.channels, moved = self->moved, width = self->net->outputs;
     const real *from = job->from + first * channels, *net = job->net + first * width;
     real *to = job->to + first * channels, *half = job->halves + first * moved;
-    for (size_t t = 0; t < count; t++)
-        for (size_t i = 0; i < self->passed; i++) to[t * channels + self->at[i]] = from[t * channels + self->at[i]];
+    move_passed(self, count, from, to);
+    if (!self->additive && adjoining(self->at + self->passed, moved)) {
+        size_t start = self->at[self->passed];
+        (job->inverse ? kernels()->affine_inverse
+                      : kernels()->affine)(count, moved, net, 0, moved, width, self->bounded, from + start, channels,
+                                           job->log_s + first * moved, to + start, channels);
+        return;
+    }
     gather(from, channels, count, self->at + self->passed, moved, half);
     if (self->additive)
         kernels()->sum_scaled(count * moved, half, net, job->inverse ? -1 : 1, half);
@@ -102,11 +134,8 @@ static vocode_status forward(const flow *base, const flow_run *run, const real *
     over_rows(run, &job, move_rows);
     if (kept) run_copy(work, width, job.net, kept);
     size_t each = run->shape.frames * self->moved;
-    for (size_t b = 0; !measuring(work) && !self->additive && b < run->shape.batch; b++) {
-        double sum = 0;
-        for (size_t i = 0; i < each; i++) sum += (double)job.log_s[b * each + i];
-        logdet[b] += sum;
-    }
+    for (size_t b = 0; !measuring(work) && !self->additive && b < run->shape.batch; b++)
+        logdet[b] += sum_of(each, job.log_s + b * each);
     arena_release(&work->scratch, mark);
     return VOCODE_OK;
 }
@@ -145,10 +174,11 @@ static void slope_rows(void *context, size_t first, size_t count) {
         }
     kernels()->affine(count, moved, kept, 0, moved, 2 * moved, self->bounded, half, moved, log_s, half, moved);
     scatter(half, channels, count, at, moved, job->to + first * channels);
+    gather(job->from + first * channels, channels, count, at, moved, kept); /* which has served */
     for (size_t t = 0; t < count; t++) {
-        const real *x = job->from + (first + t) * channels, *s = log_s + t * moved;
+        const real *x = kept + t * moved, *s = log_s + t * moved;
         real *draw = dnet + (2 * t + 1) * moved, dlogdet = (real)job->dlogdet[(first + t) / job->frames];
-        for (size_t i = 0; i < moved; i++) draw[i] = half[t * moved + i] * x[at[i]] + dlogdet;
+        for (size_t i = 0; i < moved; i++) draw[i] = half[t * moved + i] * x[i] + dlogdet;
         for (size_t i = 0; self->bounded && i < moved; i++) draw[i] *= 1 - s[i] * s[i] / 4;
     }
 }

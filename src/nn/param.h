@@ -43,6 +43,8 @@ typedef struct param_set {
                            param_allocate reports it; or a layer had no memory for its packed weights */
     memory_pool packed; /* what layers make of the parameters: panels and the like */
     bool fixed;         /* no backward pass will run: layers keep their weights in panels only */
+    bool training;      /* the parameters change again before anything but a step is asked: what serves other runs
+                           alone need not be prepared */
 } param_set;
 
 /* Registers prefix + name (prefix may be ""). Returns NULL and sets set->failed when it cannot. The pointer stays valid

@@ -24,21 +24,39 @@ static const option_row options[] = {
      .doc = "fit: by maximum likelihood, or a continuous flow by flow matching, which is quicker (default: matching "
             "where it can be)"},
     {"valid", 0, "FRACTION", OPTION_NUMBER, offsetof(arguments, valid), .least = 1e-6, .most = 0.9,
-     .doc = "fit: the share of rows that is held out to stop by (default: 0.1)"},
+     .doc = "fit, vae: the share of rows that is held out to stop by (default: 0.1)"},
     {"epochs", 0, "N", OPTION_INTEGER, offsetof(arguments, epochs), .least = 1, .most = 1e6,
-     .doc = "fit: at most so many passes over the rows (default: as many as make 20000 steps, 50 to 1000)"},
+     .doc =
+         "fit: at most so many passes over the rows (default: as many as make 20000 steps, 50 to 1000); vae: so many "
+         "(default: 500)"},
     {"patience", 0, "N", OPTION_INTEGER, offsetof(arguments, patience), .least = 1, .most = 1e6,
      .doc = "fit: epochs without improvement after which it ends (default: a quarter of --epochs)"},
     {"batch", 0, "N", OPTION_INTEGER, offsetof(arguments, batch), .least = 1, .most = 1e6,
-     .doc = "fit, vi: rows of a step (default: 256, or 1024 for matching)"},
+     .doc = "fit, vi, vae: rows of a step (default: 256, or 1024 for matching; vae: 128)"},
     {"rate", 0, "R", OPTION_NUMBER, offsetof(arguments, rate), .least = 1e-8, .most = 1,
-     .doc = "fit, vi: learning rate to begin with (default: 0.004; vi: 0.02)"},
+     .doc = "fit, vi, vae: learning rate to begin with (default: 0.004; vi: 0.02; vae: 0.002)"},
     {"steps", 0, "N", OPTION_INTEGER, offsetof(arguments, steps), .least = 1, .most = 1e9,
      .doc = "vi: steps of a try (default: 20000)"},
     {"tries", 0, "N", OPTION_INTEGER, offsetof(arguments, tries), .least = 1, .most = 1000,
      .doc = "vi: fits with different seeds, of which the best stays (default: 3)"},
     {"anneal", 0, "N", OPTION_INTEGER, offsetof(arguments, anneal), .least = 1, .most = 1e9,
      .doc = "vi: steps until the energy counts in full (default: half of them)"},
+    {"posterior", 0, "SPEC", OPTION_TEXT, offsetof(arguments, posterior),
+     .doc = "vae: mean-field, planar, iaf, or any flow from noise to the latent, such as planar:K=16 (default: iaf)"},
+    {"latent", 0, "N", OPTION_INTEGER, offsetof(arguments, latent), .least = 1, .most = 65536,
+     .doc = "vae: numbers of the latent (default: 16)"},
+    {"hidden", 0, "N", OPTION_INTEGER, offsetof(arguments, hidden), .least = 1, .most = 65536,
+     .doc = "vae: units of a hidden layer of encoder and decoder (default: 128)"},
+    {"depth", 0, "N", OPTION_INTEGER, offsetof(arguments, depth), .least = 1, .most = 64,
+     .doc = "vae: their hidden layers (default: 1)"},
+    {"levels", 0, "L", OPTION_INTEGER, offsetof(arguments, levels), .least = 1, .most = 1 << 20,
+     .doc = "vae: the largest number that may occur (default: the largest of X)"},
+    {"warm", 0, "N", OPTION_INTEGER, offsetof(arguments, warm), .least = 1, .most = 1e6,
+     .doc = "vae: epochs until the divergence from the prior counts in full (default: a tenth of them)"},
+    {"draws", 0, "N", OPTION_INTEGER, offsetof(arguments, draws), .least = 1, .most = 1e6,
+     .doc = "score of an autoencoder: draws of every row (default: 100)"},
+    {"means", 0, NULL, OPTION_FLAG, offsetof(arguments, means),
+     .doc = "sample of an autoencoder: what draws of the latent stand for, not draws of the pixels"},
     {"seed", 0, "N", OPTION_INTEGER, offsetof(arguments, seed),
      .doc = "of the weights and the order of rows, or of the samples (default: 0)"},
     OPTION_THREADS,
@@ -59,6 +77,7 @@ static const action actions[] = {
     {"decode", 4, 4, "MODEL Z.npy X.npy", flow_decode},
     {"plot", 3, 3, "MODEL OUT.png", flow_plot},
     {"vi", 3, 3, "ENERGY MODEL", flow_vi},
+    {"vae", 3, 3, "X.npy MODEL", flow_vae},
     {"list", 1, 1, "nothing", flow_list},
 };
 
@@ -73,7 +92,7 @@ static int run_command(const arguments *given, console *out) {
     const action *what = find(given->items[0]);
     if (!what)
         return console_usage(out, command_flow.name,
-                             "expected fit, sample, score, encode, decode, plot, vi or list, found \"%s\"",
+                             "expected fit, sample, score, encode, decode, plot, vi, vae or list, found \"%s\"",
                              given->items[0]);
     if (given->count < what->least || given->count > what->most)
         return console_usage(out, command_flow.name, "%s: expected %s, found %zu arguments", what->name,
@@ -93,6 +112,7 @@ const command command_flow = {
                 "decode MODEL Z.npy X.npy [options]\n"
                 "plot MODEL OUT.png [options]\n"
                 "vi ENERGY MODEL --flow SPEC [options]\n"
+                "vae X.npy MODEL [options]\n"
                 "list",
     .summary = "densities of vectors: fit, sample and score them",
     .details =
@@ -106,7 +126,13 @@ const command command_flow = {
         "\n"
         "vi fits a flow from noise to data to an unnormalised density exp(-U), by reverse KL. ENERGY is U1, U2, U3 or\n"
         "U4 of Rezende and Mohamed (2015), where (z1 / 3)^2 / 2 is added to those that do not decay. It prints the\n"
-        "bound on log Z, its estimate by importance sampling, the truth by quadrature, and KL(q, p).\n",
+        "bound on log Z, its estimate by importance sampling, the truth by quadrature, and KL(q, p).\n"
+        "\n"
+        "vae fits an autoencoder to whole numbers, whose approximate posterior may be a flow. Of its model sample "
+        "draws\n"
+        "rows, score bounds their log probability, encode finds the middle of their posterior, and decode the means "
+        "that\n"
+        "a latent stands for.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .least = 1,

@@ -14,7 +14,14 @@ vocode_status flow_encode(const arguments *given, console *out, vocode_error *er
 vocode_status flow_decode(const arguments *given, console *out, vocode_error *error);
 vocode_status flow_plot(const arguments *given, console *out, vocode_error *error);
 vocode_status flow_vi(const arguments *given, console *out, vocode_error *error);
+vocode_status flow_vae(const arguments *given, console *out, vocode_error *error);
 vocode_status flow_list(const arguments *given, console *out, vocode_error *error);
+
+/* The same of a model that flow_vae wrote. */
+vocode_status vae_sample_to(const arguments *given, size_t rows, vocode_error *error);
+vocode_status vae_score_rows(const arguments *given, console *out, vocode_error *error);
+vocode_status vae_encode_to(const arguments *given, vocode_error *error);
+vocode_status vae_decode_to(const arguments *given, vocode_error *error);
 
 /* Rows of a .npy: [n, d], or [n] as n rows of one number. VOCODE_SHAPE: another rank, no rows, no columns. */
 vocode_status rows_read(const char *path, npy_array *out, vocode_error *error);

@@ -6,6 +6,7 @@
 #include "cli/arrays.h"
 #include "cli/flow_actions.h"
 #include "density/spec.h"
+#include "density/vae.h"
 
 /* What all of them read. */
 typedef struct opened {
@@ -95,6 +96,7 @@ vocode_status flow_sample(const arguments *given, console *out, vocode_error *er
     unsigned long long count = strtoull(given->items[2], &end, 10);
     if (*end || given->items[2][0] < '0' || given->items[2][0] > '9' || count == 0 || count > SIZE_MAX / 64)
         return failed(error, VOCODE_ARGUMENT, "expected a number of samples, found \"%s\"", given->items[2]);
+    if (vae_is(given->items[1])) return vae_sample_to(given, count, error);
     return with_model(given, NULL, count, sample, out, error);
 }
 
@@ -108,6 +110,7 @@ static vocode_status encode(const arguments *given, const opened *it, size_t row
 }
 
 vocode_status flow_encode(const arguments *given, console *out, vocode_error *error) {
+    if (vae_is(given->items[1])) return vae_encode_to(given, error);
     return with_model(given, given->items[2], 0, encode, out, error);
 }
 
@@ -120,6 +123,7 @@ static vocode_status decode(const arguments *given, const opened *it, size_t row
 }
 
 vocode_status flow_decode(const arguments *given, console *out, vocode_error *error) {
+    if (vae_is(given->items[1])) return vae_decode_to(given, error);
     return with_model(given, given->items[2], 0, decode, out, error);
 }
 
@@ -156,6 +160,7 @@ static vocode_status score(const arguments *given, const opened *it, size_t rows
 }
 
 vocode_status flow_score(const arguments *given, console *out, vocode_error *error) {
+    if (vae_is(given->items[1])) return vae_score_rows(given, out, error);
     return with_model(given, given->items[2], 0, score, out, error);
 }
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/rng.h"
 #include "density/adam.h"
 #include "density/objective.h"
+#include "density/rows.h"
 #include "nn/batch_norm.h"
 
 const fit_options fit_defaults = {.method = FIT_QUICKEST,
@@ -44,29 +44,6 @@ typedef struct fit {
     size_t now;             /* rows of the present batch */
     size_t step, all_steps; /* batches so far, and in all epochs */
 } fit;
-
-/* Fisher and Yates over order [from, from + count). */
-static void shuffle(size_t *order, size_t count, uint64_t seed, uint64_t stream) {
-    for (size_t left = count; left > 1; left--) {
-        size_t chosen = (size_t)(rng_uniform(seed, stream, left) * (double)left), kept = order[left - 1];
-        order[left - 1] = order[chosen];
-        order[chosen] = kept;
-    }
-}
-
-static vocode_status check_rows(const real *values, size_t rows, size_t width, const char *what, vocode_error *error) {
-    size_t bad = 0, where = 0;
-    for (size_t t = rows; t-- > 0;)
-        for (size_t c = 0; c < width; c++)
-            if (!isfinite(values[t * width + c])) {
-                bad += where != t + 1;
-                where = t + 1;
-            }
-    if (!bad) return VOCODE_OK;
-    return failed(error, VOCODE_VALUE,
-                  "expected finite numbers, found %zu %s of %zu with NaN or infinity, the first is %zu", bad, what,
-                  rows, where - 1);
-}
 
 /* Mean and deviation of every column, over the rows for training. */
 static vocode_status measure(const fit *self, const real *values, size_t width, bool fatal, real *mean, real *deviation,
@@ -240,7 +217,7 @@ static vocode_status train_epoch(fit *self, size_t epoch, fit_progress *now, voc
     team.scratch.base = (char *)self->scratch; /* it is a run, not a dry one */
     double sum = 0;
     size_t seen = 0, bad = 0;
-    shuffle(self->order, self->train, options->seed, epoch);
+    rows_shuffle(self->order, self->train, options->seed, epoch);
     for (size_t first = 0; first < self->train; first += self->batch) {
         self->now = rows_with_statistics(self->model, smaller(self->batch, self->train - first), first == 0);
         if (!self->now) break;
@@ -373,23 +350,22 @@ vocode_status fit_vectors(vectors_model *model, const real *x, const real *conte
     if (model->chain->traits & FLOW_MATCHED)
         return failed(error, VOCODE_UNSUPPORTED, "flow \"%.200s\" has no likelihood gradient", model->spec);
     if (options->method == FIT_MATCHING) TRY(matching_allowed(model, error));
-    TRY(check_rows(x, rows, model->channels, "rows", error));
+    TRY(rows_check(x, rows, model->channels, "rows", error));
     TRY(vectors_check_whole(model, x, rows, error));
-    if (context) TRY(check_rows(context, rows, model->context, "rows of context", error));
+    if (context) TRY(rows_check(context, rows, model->context, "rows of context", error));
     fit self = {.model = model, .options = *options, .x = x, .context = context, .rows = rows};
     vocode_error unused;
     if (options->method == FIT_QUICKEST)
         self.options.method = matching_allowed(model, &unused) == VOCODE_OK ? FIT_MATCHING : FIT_LIKELIHOOD;
     if (!options->batch) self.options.batch = self.options.method == FIT_MATCHING ? MATCHING_BATCH : USUAL_BATCH;
-    size_t held = (size_t)(options->valid * (double)rows + 0.5);
-    self.train = rows - (held < 1 ? 1 : held > rows - 1 ? rows - 1 : held);
+    self.train = rows_for_training(rows, options->valid);
     self.batch = smaller(self.options.batch, self.train);
     self.shards = tiles_of(self.batch, VECTORS_SHARD);
     self.order = aligned_new(rows, sizeof *self.order);
     vocode_status status = self.order ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory for %zu rows", rows);
     if (status == VOCODE_OK) {
         for (size_t i = 0; i < rows; i++) self.order[i] = i;
-        shuffle(self.order, rows, options->seed, 0);
+        rows_shuffle(self.order, rows, options->seed, 0);
         model->rows = rows;
         status = run_fit(&self, watch, error);
     }

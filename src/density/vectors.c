@@ -1,12 +1,12 @@
 #include "density/vectors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "density/spec.h"
+#include "density/tensors.h"
 #include "flows/registry.h"
-#include "io/json.h"
-#include "io/safetensors.h"
 #include "kernels/pool.h"
 
 static const char standard_prefix[] = "standard.";
@@ -104,42 +104,13 @@ static char *config_text(const vectors_model *model) {
 }
 
 vocode_status vectors_save(const vectors_model *model, const char *path, vocode_error *error) {
-    size_t count = model->set.count;
-    st_tensor *tensors = calloc(count, sizeof *tensors);
-    char *config = config_text(model);
-    for (size_t i = 0; tensors && i < count; i++) {
-        const param *p = model->set.items[i];
-        tensors[i] =
-            (st_tensor){.name = p->name, .type = REAL_DTYPE, .rank = p->rank, .count = p->count, .data = p->value};
-        memcpy(tensors[i].shape, p->shape, (size_t)p->rank * sizeof *p->shape);
-    }
-    const st_entry metadata[] = {{"format", "vocode"}, {"version", "1"}, {"config", config}};
-    vocode_status status = tensors && config
-                               ? st_write(path, tensors, count, metadata, sizeof metadata / sizeof *metadata, error)
-                               : failed(error, VOCODE_MEMORY, "%s: out of memory to write it", path);
-    free(tensors);
-    free(config);
-    return status;
+    return tensors_write(&model->set, config_text(model), path, error);
 }
 
 static vocode_status bind(vectors_model *model, const st_file *file, const char *path, vocode_error *error) {
-    if (st_count(file) != model->set.count)
-        return failed(error, VOCODE_SHAPE, "%s: expected %zu tensors for flow \"%.200s\", found %zu", path,
-                      model->set.count, model->spec, st_count(file));
-    for (size_t i = 0; i < model->set.count; i++) {
-        param *p = model->set.items[i];
-        const st_tensor *tensor = st_find(file, p->name);
-        if (!tensor) return failed(error, VOCODE_SHAPE, "%s: expected a tensor %s, found none", path, p->name);
-        bool fits = tensor->rank == p->rank && dtype_is_float(tensor->type);
-        for (int axis = 0; fits && axis < p->rank; axis++) fits = tensor->shape[axis] == p->shape[axis];
-        if (!fits)
-            return failed(error, VOCODE_SHAPE, "%s: tensor %s: expected %zu floating point numbers, found %zu of %s",
-                          path, p->name, p->count, tensor->count, dtype_name(tensor->type));
-        dtype_to_real(tensor->type, tensor->data, 0, p->value, p->count);
-        for (size_t k = 0; k < p->count; k++)
-            if (!isfinite(p->value[k]))
-                return failed(error, VOCODE_VALUE, "%s: tensor %s: element %zu is not finite", path, p->name, k);
-    }
+    char of[256];
+    snprintf(of, sizeof of, "flow \"%.200s\"", model->spec);
+    TRY(tensors_read(&model->set, file, of, path, error));
     return flow_prepare(model->chain, error);
 }
 
@@ -194,16 +165,10 @@ static vocode_status open_config(const json_t *config, const st_file *file, cons
 
 vocode_status vectors_open(const char *path, vectors_model **out, vocode_error *error) {
     st_file *file;
-    json_t *config = NULL;
+    json_t *config;
     *out = NULL;
-    TRY(st_open(path, &file, error));
-    const char *format = st_metadata(file, "format"), *version = st_metadata(file, "version");
-    const char *text = st_metadata(file, "config");
-    vocode_status status = VOCODE_OK;
-    if (!format || strcmp(format, "vocode") != 0 || !text || !version || strcmp(version, "1") != 0)
-        status = failed(error, VOCODE_FORMAT, "%s: a safetensors file, but not a vocode model of version 1", path);
-    if (status == VOCODE_OK) status = json_parse(text, strlen(text), NULL, path, &config, error);
-    if (status == VOCODE_OK) status = open_config(config, file, path, out, error);
+    TRY(tensors_open(path, &file, &config, error));
+    vocode_status status = open_config(config, file, path, out, error);
     json_decref(config);
     st_close(file);
     return status;

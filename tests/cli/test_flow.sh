@@ -101,6 +101,30 @@ misused 'vi: --flow is missing' vocode flow vi U1 new
 misused 'vi: expected ENERGY MODEL' vocode flow vi U1
 misused 'tries: expected a whole number' vocode flow vi U1 new --flow planar --tries 0
 
+# Autoencoders: fitted at any number of threads, and served by the other actions.
+helper mel half.npy '<f4' C frames 4 300
+helper header pixels.npy "'|u1'" '(60, 2, 2)' 0
+for i in $(seq 80); do printf '\0\1\1'; done >>pixels.npy
+run 0 vocode flow vae pixels.npy auto --posterior planar:K=2 --latent 2 --hidden 8 --epochs 5 --threads 1
+says 'auto: [0-9]+ parameters, log probability at least -[0-9.]+ nats a row held out'
+run 0 vocode flow vae pixels.npy again --posterior planar:K=2 --latent 2 --hidden 8 --epochs 5 --threads 2
+same auto again
+run 0 vocode flow sample auto 7 drawn.npy
+run 0 vocode flow score auto drawn.npy rows.npy --draws 20
+prints '^drawn.npy  log probability at least -[0-9.]+ nats a row \+- [0-9.]+  with 20 weighted draws at least -[0-9.]+ \+- [0-9.]+  at most [0-9.]+ bits a number  7 rows$'
+run 0 vocode flow encode auto drawn.npy z.npy
+run 0 vocode flow decode auto z.npy means.npy
+run 0 vocode flow sample auto 7 means.npy --means
+refuses 'half.npy: row [0-9]+, column [0-9]+: expected a whole number' vocode flow vae half.npy new --epochs 1
+refuses 'means.npy: row 0, column 0: expected a whole number from 0 to 1' vocode flow score auto means.npy
+refuses 'x.npy: expected rows of 2 numbers for auto, found 3' vocode flow decode auto x.npy new
+refuses 'posterior "dequantize,iaf": expected flows' vocode flow vae pixels.npy new --posterior dequantize,iaf --epochs 1
+refuses 'flow "plane": expected the name of a flow' vocode flow vae pixels.npy new --posterior plane --epochs 1
+refuses 'cannot open none.npy' vocode flow vae none.npy new
+refuses 'auto: an autoencoder takes no --context' vocode flow score auto drawn.npy --context drawn.npy
+misused 'vae: expected X.npy MODEL' vocode flow vae pixels.npy
+misused 'latent: expected a whole number' vocode flow vae pixels.npy new --latent 0
+
 # Bad data.
 fit() { vocode flow fit "$1" new --flow actnorm; }
 refuses 'cannot open none.npy' fit none.npy
@@ -129,7 +153,7 @@ refuses 'flow "mafs": expected the name of a flow .*maf' vocode flow fit x.npy n
 refuses 'flow "maf:layer=2": .*layer' vocode flow fit x.npy new --flow maf:layer=2
 refuses 'expected a number of samples, found "-?many"' vocode flow sample model many d.npy
 
-misused 'expected fit, sample, score, encode, decode, plot, vi or list, found "train"' vocode flow train x.npy
+misused 'expected fit, sample, score, encode, decode, plot, vi, vae or list, found "train"' vocode flow train x.npy
 misused 'fit: --flow is missing' vocode flow fit x.npy new
 misused 'score: expected MODEL X.npy' vocode flow score model
 misused 'at least 1 argument' vocode flow

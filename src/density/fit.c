@@ -81,7 +81,7 @@ static vocode_status standardise(fit *self, vocode_error *error) {
         }
         model->log_deviation->value[c] = (real)log(deviation);
     }
-    if (!model->context) return VOCODE_OK;
+    if (!model->context || !self->context) return VOCODE_OK;
     return measure(self, self->context, model->context, false, model->context_mean->value,
                    model->context_deviation->value, error);
 }

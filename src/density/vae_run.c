@@ -66,7 +66,7 @@ static void start_rows(const vae *model, const room *own, const real *noise, siz
 /* The encoder and the flow: own->z. */
 static vocode_status posterior(const vae *model, compute *work, arena *tape, const real *x, const real *noise,
                                size_t rows, const room *own, size_t *flow_tape, vocode_error *error) {
-    bool dry = measuring(work);
+    bool dry = measuring(work) || !x;
     size_t channels = model->sizes.channels;
     double half = (double)model->sizes.levels / 2;
     for (size_t i = 0; !dry && i < rows * channels; i++) own->scaled[i] = (real)((double)x[i] / half - 1);
@@ -101,7 +101,7 @@ static void terms_of(const vae *model, const vae_batch *batch, const room *own, 
 /* From da and beta to the gradients of everything; tape stands after the forward passes' takes. */
 static vocode_status descend(const vae *model, compute *work, arena *tape, const vae_batch *batch, const room *own,
                              const size_t marks[3], vocode_error *error) {
-    bool dry = measuring(work);
+    bool dry = measuring(work) || !batch->x;
     size_t latent = model->sizes.latent, told = model->encoder->outputs, count = batch->rows * latent;
     double share = batch->beta * batch->weight;
     const network_input code = input_of(own->z, batch->rows), in = input_of(own->scaled, batch->rows);
@@ -149,7 +149,7 @@ static void judge(const vae *model, const vae_batch *batch, const room *own) {
 }
 
 vocode_status vae_run(const vae *model, compute *work, arena *tape, const vae_batch *batch, vocode_error *error) {
-    bool dry = measuring(work), gradients = dry || batch->grads;
+    bool dry = measuring(work) || !batch->x, gradients = dry || batch->grads;
     size_t mark = work->scratch.used, marks[3] = {tape->used, 0, 0};
     const room own = take_room(model, work, batch->rows);
     arena *kept = gradients ? tape : NULL;
@@ -228,7 +228,7 @@ static void score_lane(void *context, size_t index) {
     vocode_error *error = &job->errors[index];
     memory own;
     real *noise = aligned_new(SHARD * job->model->sizes.latent, sizeof *noise);
-    double one[SHARD];
+    double one[SHARD] = {0};
     error->code = take_memory(job->model, SHARD, &own, error);
     if (error->code == VOCODE_OK && !noise) failed(error, VOCODE_MEMORY, "out of memory to run the model");
     for (size_t first = index * SHARD; error->code == VOCODE_OK && first < job->rows; first += job->lanes * SHARD)

@@ -2,22 +2,14 @@
 
 #include <stdio.h>
 
+#include "core/clock.h"
+
 #define BAR_WIDTH 30        /* characters */
 #define REDRAW_INTERVAL 0.1 /* seconds */
 #define LEAST_MEASURED 1e-3 /* seconds: below, a speed means nothing */
 
-static double seconds_between(struct timespec from, struct timespec to) {
-    return (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
-}
-
-static struct timespec now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time;
-}
-
 void progress_begin(progress *bar, console *out, size_t items) {
-    *bar = (progress){.out = out, .items = items, .start = now()};
+    *bar = (progress){.out = out, .items = items, .start = clock_seconds()};
 }
 
 void progress_item_length(progress *bar, double seconds) {
@@ -34,8 +26,8 @@ static void draw_bar(const progress *bar) {
     if (bar->items > 1) fprintf(stderr, "  %zu of %zu files", bar->finished, bar->items);
 }
 
-static void draw(progress *bar, struct timespec time) {
-    double elapsed = seconds_between(bar->start, time);
+static void draw(progress *bar, double time) {
+    double elapsed = time - bar->start;
     double audio = bar->seconds_done + bar->fraction * bar->item_seconds;
     if (bar->endless)
         fprintf(stderr, "\r\033[K%.1f s of audio", audio);
@@ -49,8 +41,8 @@ static void draw(progress *bar, struct timespec time) {
 
 static void draw_at_times(progress *bar) {
     if (!bar->out->terminal || bar->out->quiet) return;
-    struct timespec time = now();
-    if (seconds_between(bar->drawn, time) >= REDRAW_INTERVAL) draw(bar, time);
+    double time = clock_seconds();
+    if (time - bar->drawn >= REDRAW_INTERVAL) draw(bar, time);
 }
 
 int progress_fraction(void *context, double fraction) {
@@ -82,7 +74,7 @@ void progress_item(progress *bar, bool succeeded) {
 
 void progress_end(progress *bar) {
     console *out = bar->out;
-    double elapsed = seconds_between(bar->start, now());
+    double elapsed = clock_seconds() - bar->start;
     console_clear(out);
     if ((out->terminal || out->verbose) && bar->seconds_done > 0 && elapsed > 0)
         console_note(out, "%.2f s of audio in %.2f s, %.1f times real time", bar->seconds_done, elapsed,

@@ -3,18 +3,17 @@
 #define CLI_PROGRESS_H
 
 #include <stddef.h>
-#include <time.h>
 
 #include "cli/console.h"
 
 typedef struct progress {
     console *out;
-    size_t items, finished;       /* files */
-    double seconds_done;          /* of audio, in finished files */
-    double item_seconds;          /* of audio in the present file; 0 while not known */
-    double fraction;              /* of the present file, 0 to 1 */
-    bool endless;                 /* nobody knows how long the present file gets */
-    struct timespec start, drawn; /* when it began, and when the bar was last drawn */
+    size_t items, finished; /* files */
+    double seconds_done;    /* of audio, in finished files */
+    double item_seconds;    /* of audio in the present file; 0 while not known */
+    double fraction;        /* of the present file, 0 to 1 */
+    bool endless;           /* nobody knows how long the present file gets */
+    double start, drawn;    /* when it began, and when the bar was last drawn */
 } progress;
 
 void progress_begin(progress *bar, console *out, size_t items);

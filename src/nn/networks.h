@@ -50,6 +50,17 @@ typedef struct mlp_options {
 vocode_status mlp_build(const mlp_options *options, param_set *set, const char *prefix, network **out,
                         vocode_error *error);
 
+/* A residual convolution network over images, one a row (nn/convnet.h); the exit starts at zero. */
+typedef struct convnet_options {
+    size_t inputs, outputs, conditioning;
+    size_t height, width;
+    size_t enter_planes, exit_planes; /* channels of a pixel: of the image that x lies in, of the one y is taken from */
+    const size_t *from, *to;          /* [inputs], [outputs]: where in them. Not kept. */
+    size_t blocks, channels;
+} convnet_options;
+vocode_status convnet_build(const convnet_options *options, param_set *set, const char *prefix, network **out,
+                            vocode_error *error);
+
 void network_free(network *net); /* NULL is fine */
 
 #endif

@@ -14,6 +14,10 @@
 #define FLOW_KIND_LIST(X)                                                                                         \
     X(squeeze, 1, "folds factor frames into one, side by side in the channels",                                   \
       "Dinh, Sohl-Dickstein, Bengio 2017, section 3.6; Prenger, Valle, Catanzaro 2018, section 2")                \
+    X(squeeze2d, 2, "four pixels of an image become one of four times the channels",                              \
+      "Dinh, Sohl-Dickstein, Bengio 2017, section 3.6, figure 3")                                                 \
+    X(factor, 1, "the first half of every pixel's channels go before all others, as what leaves early does",      \
+      "Dinh, Sohl-Dickstein, Bengio 2017, section 3.6, eq. 13 to 16")                                             \
     X(permute, 2, "changes the order of the channels",                                                            \
       "Dinh, Krueger, Bengio 2015, section 3.3; Kingma, Dhariwal 2018")                                           \
     X(inv1x1, 2, "one invertible matrix over the channels of every frame",                                        \
@@ -34,7 +38,7 @@
       "Kingma, Dhariwal 2018, section 3.2, eq. 10 and 11")                                                        \
     X(planar, 0, "pushes along one direction, as far as a position along another one says",                       \
       "Rezende, Mohamed 2015, eq. 10 to 12 and appendix A.1")                                                     \
-    X(masked, 5, "the channels under a mask scale and shift the others through a perceptron",                     \
+    X(masked, 7, "the channels under a mask scale and shift the others through a network",                        \
       "Dinh, Sohl-Dickstein, Bengio 2017, eq. 9; Dinh, Krueger, Bengio 2015, section 3.2")                        \
     X(made, 6, "every channel is scaled and shifted by the channels before it, through a masked perceptron",      \
       "Germain et al. 2015; Papamakarios, Pavlakou, Murray 2017, eq. 2 to 5; Kingma et al. 2016, eq. 8 to 10")    \
@@ -50,6 +54,14 @@
 typedef struct squeeze_options {
     size_t factor;
 } squeeze_options;
+
+typedef struct squeeze2d_options {
+    size_t width, planes; /* of the image before: pixels of a row, channels of a pixel */
+} squeeze2d_options;
+
+typedef struct factor_options {
+    size_t planes; /* channels of a pixel */
+} factor_options;
 
 typedef struct permute_options {
     int order;   /* permutation_kind */
@@ -124,15 +136,19 @@ typedef enum masked_mask {
     MASK_EVEN,
     MASK_ODD,
     MASK_CHECKERBOARD,
-    MASK_CHECKERBOARD_TURNED
+    MASK_CHECKERBOARD_TURNED,
+    MASK_CHANNELWISE,
+    MASK_CHANNELWISE_TURNED
 } masked_mask;
+typedef enum masked_network { MASKED_PERCEPTRON, MASKED_CONV } masked_network;
 typedef enum masked_scale { MASKED_EXP, MASKED_BOUNDED, MASKED_NONE } masked_scale;
 
 typedef struct masked_options {
     int mask;                /* masked_mask: what passes */
-    size_t width;            /* of the image whose rows follow each other in the channels, for the checkerboards */
+    size_t width, planes;    /* of the image that the channels hold row by row: pixels of a row, channels of a pixel */
+    int network;             /* masked_network */
     int scale;               /* masked_scale */
-    size_t layers, channels; /* hidden, of the perceptron */
+    size_t layers, channels; /* hidden, of the perceptron; blocks and channels of the convolution network */
 } masked_options;
 
 typedef enum made_direction { MADE_DENSITY, MADE_SAMPLING } made_direction;

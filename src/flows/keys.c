@@ -71,7 +71,10 @@ static const char *const mask_names[] = {[MASK_FIRST] = "first",
                                          [MASK_ODD] = "odd",
                                          [MASK_CHECKERBOARD] = "checkerboard",
                                          [MASK_CHECKERBOARD_TURNED] = "checkerboard_turned",
+                                         [MASK_CHANNELWISE] = "channelwise",
+                                         [MASK_CHANNELWISE_TURNED] = "channelwise_turned",
                                          NULL};
+static const char *const masked_networks[] = {[MASKED_PERCEPTRON] = "perceptron", [MASKED_CONV] = "conv", NULL};
 static const char *const masked_scale_names[] = {
     [MASKED_EXP] = "exp", [MASKED_BOUNDED] = "bounded", [MASKED_NONE] = "none", NULL};
 static const char *const direction_names[] = {[MADE_DENSITY] = "density", [MADE_SAMPLING] = "sampling", NULL};
@@ -81,11 +84,13 @@ static const char *const permutation_names[] = {PERMUTATION_LIST(NAME_OF) NULL};
 
 const config_key masked_keys[] = {
     CHOICE(masked_options, mask, mask_names,
-           "the channels that pass: a half, every other one, or those of a chessboard"),
-    SIZE(masked_options, width, 8, 1, 65536, "channels of a row of the chessboard"),
+           "the channels that pass: a half, every other one, the pixels of a chessboard, or half of each pixel's"),
+    SIZE(masked_options, width, 8, 1, 65536, "pixels of a row of the image that the channels hold"),
+    SIZE(masked_options, planes, 1, 1, 65536, "channels of a pixel"),
+    CHOICE(masked_options, network, masked_networks, "of all that passes, or convolutions over the image"),
     CHOICE(masked_options, scale, masked_scale_names, "the log-scale: as it is, within -2 and 2, or zero (additive)"),
-    SIZE(masked_options, layers, 2, 1, 64, "hidden layers of the perceptron"),
-    SIZE(masked_options, channels, 64, 1, 16384, "units of a layer"),
+    SIZE(masked_options, layers, 2, 1, 64, "hidden layers of the perceptron, residual blocks of the convolutions"),
+    SIZE(masked_options, channels, 64, 1, 16384, "units or channels of a layer"),
     {.name = NULL},
 };
 

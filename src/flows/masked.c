@@ -1,4 +1,4 @@
-/* Coupling by a mask over channels: the masked ones pass and drive a perceptron that moves the others.
+/* Coupling by a mask over channels: the masked ones pass and drive a network that moves the others.
  *
  * Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", ICLR 2017, eq. 9 (the mask), figure 3
  * (checkerboard and channel-wise masks); additive: Dinh, Krueger, Bengio, "NICE", ICLR workshop 2015, section 3.2. With
@@ -9,7 +9,9 @@
  * dshift = dz_b,  ds = dz_b x_b exp(s) + dlogdet,  dx_a = dz_a + network's
  *
  * What differs from flow "coupling": any mask, and a network for rows that do not see each other, as vectors and images
- * of one row do. Both halves are gathered side by side, so the network computes nothing that a mask would hide. */
+ * of one row do. Both halves are gathered side by side, so a perceptron computes nothing that a mask would hide. With
+ * convolutions a row is an image [height, width, planes]: what passes lies in it among zeros, and the network gives
+ * every pixel the shifts and log-scales of its planes, of which those of the moving ones are taken. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -268,15 +270,19 @@ static const flow_class masked_class = {.name = "masked",
                                         .destroy = destroy};
 
 static bool passes(const masked_options *options, size_t channels, size_t c) {
+    size_t pixel = c / options->planes, plane = c % options->planes, half = options->planes / 2;
+    bool dark = (pixel / options->width + pixel % options->width) % 2 == 0;
     switch ((masked_mask)options->mask) {
     case MASK_FIRST: return c < channels / 2;
     case MASK_SECOND: return c >= channels - channels / 2;
     case MASK_EVEN: return c % 2 == 0;
     case MASK_ODD: return c % 2 == 1;
-    case MASK_CHECKERBOARD: return (c / options->width + c % options->width) % 2 == 0;
-    case MASK_CHECKERBOARD_TURNED: break;
+    case MASK_CHECKERBOARD: return dark;
+    case MASK_CHECKERBOARD_TURNED: return !dark;
+    case MASK_CHANNELWISE: return plane < half;
+    case MASK_CHANNELWISE_TURNED: break;
     }
-    return (c / options->width + c % options->width) % 2 == 1;
+    return plane >= options->planes - half;
 }
 
 static void split(masked *self, const masked_options *options) {
@@ -287,6 +293,72 @@ static void split(masked *self, const masked_options *options) {
     self->moved = channels - next;
     for (size_t c = 0; c < channels; c++)
         if (!passes(options, channels, c)) self->at[next++] = c;
+}
+
+/* kept[plane]: how many before it are among the channels at [count]; planes that are not get SIZE_MAX. How many are. */
+static size_t number_planes(const size_t *at, size_t count, size_t planes, size_t *kept) {
+    size_t next = 0;
+    for (size_t k = 0; k < planes; k++) kept[k] = SIZE_MAX;
+    for (size_t i = 0; i < count; i++) kept[at[i] % planes] = 0;
+    for (size_t k = 0; k < planes; k++)
+        if (kept[k] == 0) kept[k] = next++;
+    return next;
+}
+
+/* Where what passes lies in an image of the planes that pass, and where shift and r of what moves do in one that has
+ * both for the planes that move. places [2 planes + passed + outputs]: room. */
+static void lay_out(const masked *self, size_t planes, size_t *places, convnet_options *shape) {
+    size_t *enters = places, *leaves = enters + planes, *from = leaves + planes, *to = from + self->passed;
+    const size_t *moving = self->at + self->passed;
+    size_t enter = number_planes(self->at, self->passed, planes, enters);
+    size_t leave = number_planes(moving, self->moved, planes, leaves), halves = shape->outputs / self->moved;
+    for (size_t i = 0; i < self->passed; i++) from[i] = self->at[i] / planes * enter + enters[self->at[i] % planes];
+    for (size_t k = 0; k < halves; k++)
+        for (size_t i = 0; i < self->moved; i++)
+            to[k * self->moved + i] = (moving[i] / planes * halves + k) * leave + leaves[moving[i] % planes];
+    shape->enter_planes = enter;
+    shape->exit_planes = halves * leave;
+    shape->from = from;
+    shape->to = to;
+}
+
+static vocode_status build_convolutions(masked *self, const masked_options *options, size_t outputs, param_set *set,
+                                        const char *prefix, vocode_error *error) {
+    size_t channels = self->base.channels, across;
+    if (__builtin_mul_overflow(options->width, options->planes, &across) || channels % across)
+        return failed(error, VOCODE_VALUE,
+                      "masked %s: expected images of rows of %zu pixels of %zu channels, found %zu numbers", prefix,
+                      options->width, options->planes, channels);
+    convnet_options shape = {.inputs = self->passed,
+                             .outputs = outputs,
+                             .conditioning = self->base.cond_channels,
+                             .height = channels / across,
+                             .width = options->width,
+                             .blocks = options->layers,
+                             .channels = options->channels};
+    size_t *places = aligned_new(2 * options->planes + self->passed + outputs, sizeof *places);
+    if (!places) return failed(error, VOCODE_MEMORY, "masked %s: out of memory", prefix);
+    lay_out(self, options->planes, places, &shape);
+    vocode_status status = convnet_build(&shape, set, prefix, &self->net, error);
+    aligned_free(places);
+    return status;
+}
+
+static vocode_status build_network(masked *self, const masked_options *options, param_set *set, const char *prefix,
+                                   vocode_error *error) {
+    size_t outputs = (self->additive ? 1 : 2) * self->moved;
+    if (!self->passed || !self->moved)
+        return failed(error, VOCODE_VALUE,
+                      "masked %s: expected channels that pass and channels that move, found %zu and "
+                      "%zu",
+                      prefix, self->passed, self->moved);
+    if (options->network == MASKED_CONV) return build_convolutions(self, options, outputs, set, prefix, error);
+    const mlp_options shape = {.inputs = self->passed,
+                               .outputs = outputs,
+                               .conditioning = self->base.cond_channels,
+                               .layers = options->layers,
+                               .channels = options->channels};
+    return mlp_build(&shape, set, prefix, &self->net, error);
 }
 
 vocode_status masked_build(const masked_options *options, flow_dims dims, param_set *set, const char *prefix,
@@ -306,11 +378,6 @@ vocode_status masked_build(const masked_options *options, flow_dims dims, param_
     self->additive = additive;
     self->bounded = options->scale == MASKED_BOUNDED;
     self->base.cond_channels = dims.cond_channels;
-    const mlp_options shape = {.inputs = self->passed,
-                               .outputs = (additive ? 1 : 2) * self->moved,
-                               .conditioning = dims.cond_channels,
-                               .layers = options->layers,
-                               .channels = options->channels};
-    vocode_status status = mlp_build(&shape, set, prefix, &self->net, error);
+    vocode_status status = build_network(self, options, set, prefix, error);
     return status == VOCODE_OK ? VOCODE_OK : flow_abandon(out, status);
 }

@@ -1,9 +1,14 @@
-/* Permutation of channels, the same in every frame.
+/* Permutations of channels, the same in every frame: by name, and those of images.
  *
  * Dinh, Krueger, Bengio, "NICE", ICLR workshop 2015, section 3.3 (the halves change roles between couplings); Kingma,
  * Dhariwal, "Glow", NeurIPS 2018, section 3.2 (reversal and fixed shuffle, the baselines of the 1x1).
  *
- *     x, z [T, C]: z[t, c] = x[t, order[c]];  log|det| = 0 */
+ *     x, z [T, C]: z[t, c] = x[t, order[c]];  log|det| = 0
+ *
+ * Where a frame is an image [height, width, planes], row by row: Dinh, Sohl-Dickstein, Bengio, "Real NVP", ICLR 2017,
+ * section 3.6. squeeze2d (figure 3) makes it [height / 2, width / 2, 4 planes], the four pixels of a square one after
+ * the other in the order (0, 0), (1, 1), (0, 1), (1, 0), so that half of them are a chessboard's. factor puts the first
+ * half of every pixel's planes before all others, [pixels, planes / 2] twice: what leaves early, then what goes on. */
 #include <stdlib.h>
 
 #include "flows/build.h"
@@ -89,16 +94,101 @@ const config_key permute_keys[] = {
     {.name = NULL},
 };
 
+static vocode_status build(const char *kind, flow_dims dims, const char *prefix, permute **out, vocode_error *error) {
+    flow *base;
+    *out = NULL;
+    TRY(flow_new(sizeof(permute), &permute_class,
+                 FLOW_VOLUME_PRESERVING | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims, prefix, &base, error));
+    permute *self = (permute *)base;
+    self->order = aligned_new(dims.channels, sizeof *self->order); /* checks for overflow */
+    if (!self->order) {
+        destroy(base);
+        failed(error, VOCODE_MEMORY, "%s %s: out of memory for %zu channels", kind, prefix, dims.channels);
+        return VOCODE_MEMORY;
+    }
+    *out = self;
+    return VOCODE_OK;
+}
+
 vocode_status permute_build(const permute_options *options, flow_dims dims, param_set *set, const char *prefix,
                             flow **out, vocode_error *error) {
     (void)set;
-    TRY(flow_new(sizeof(permute), &permute_class,
-                 FLOW_VOLUME_PRESERVING | FLOW_REINVERTIBLE | FLOW_SAMPLES_DIFFERENTIABLY, dims, prefix, out, error));
-    permute *self = (permute *)*out;
-    self->order = aligned_new(dims.channels, sizeof *self->order); /* checks for overflow */
-    if (!self->order)
-        return flow_abandon(
-            out, failed(error, VOCODE_MEMORY, "permute %s: out of memory for %zu channels", prefix, dims.channels));
+    permute *self;
+    *out = NULL;
+    TRY(build("permute", dims, prefix, &self, error));
     permutation_fill((permutation_kind)options->order, options->seed, dims.channels, self->order);
+    *out = &self->base;
+    return VOCODE_OK;
+}
+
+#define MOST_PIXELS 65536
+
+const config_key squeeze2d_keys[] = {
+    {.name = "width",
+     .type = CONFIG_INT,
+     .offset = offsetof(squeeze2d_options, width),
+     .default_value = 8,
+     .least = 1,
+     .most = MOST_PIXELS,
+     .doc = "pixels of a row of the image"},
+    {.name = "planes",
+     .type = CONFIG_INT,
+     .offset = offsetof(squeeze2d_options, planes),
+     .default_value = 1,
+     .least = 1,
+     .most = MOST_PIXELS,
+     .doc = "channels of a pixel"},
+    {.name = NULL},
+};
+
+vocode_status squeeze2d_build(const squeeze2d_options *options, flow_dims dims, param_set *set, const char *prefix,
+                              flow **out, vocode_error *error) {
+    static const size_t down[] = {0, 1, 0, 1}, right[] = {0, 1, 1, 0};
+    (void)set;
+    size_t width = options->width, planes = options->planes, across = width * planes, next = 0;
+    permute *self;
+    *out = NULL;
+    if (width % 2 || dims.channels % (2 * across))
+        return failed(
+            error, VOCODE_VALUE,
+            "squeeze2d %s: expected an even number of rows of an even number of pixels of %zu channels, found "
+            "rows of %zu pixels in %zu numbers",
+            prefix, planes, width, dims.channels);
+    TRY(build("squeeze2d", dims, prefix, &self, error));
+    for (size_t i = 0; i < dims.channels / across; i += 2)
+        for (size_t j = 0; j < width; j += 2)
+            for (size_t k = 0; k < 4; k++)
+                for (size_t p = 0; p < planes; p++)
+                    self->order[next++] = ((i + down[k]) * width + j + right[k]) * planes + p;
+    *out = &self->base;
+    return VOCODE_OK;
+}
+
+const config_key factor_keys[] = {
+    {.name = "planes",
+     .type = CONFIG_INT,
+     .offset = offsetof(factor_options, planes),
+     .default_value = 2,
+     .least = 2,
+     .most = MOST_PIXELS,
+     .doc = "channels of a pixel, even"},
+    {.name = NULL},
+};
+
+vocode_status factor_build(const factor_options *options, flow_dims dims, param_set *set, const char *prefix,
+                           flow **out, vocode_error *error) {
+    (void)set;
+    size_t planes = options->planes, half = planes / 2;
+    permute *self;
+    *out = NULL;
+    if (planes % 2 || dims.channels % planes)
+        return failed(error, VOCODE_VALUE, "factor %s: expected pixels of an even number of channels, found %zu in %zu",
+                      prefix, planes, dims.channels);
+    TRY(build("factor", dims, prefix, &self, error));
+    for (size_t c = 0; c < dims.channels; c++) {
+        size_t rest = c % (dims.channels / 2);
+        self->order[c] = rest / half * planes + rest % half + (c < dims.channels / 2 ? 0 : half);
+    }
+    *out = &self->base;
     return VOCODE_OK;
 }

@@ -37,6 +37,7 @@ static vocode_status build(const recursive_options *options, flow_dims dims, par
     if (dims.channels == 1)
         return affine_build(&(affine_options){.scale = 1, .shift = 1}, dims, set, prefix, out, error);
     const masked_options coupling = {.mask = MASK_FIRST,
+                                     .planes = 1,
                                      .width = 1,
                                      .scale = options->scale == COUPLING_BOUNDED ? MASKED_BOUNDED : MASKED_EXP,
                                      .layers = options->layers,

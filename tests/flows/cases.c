@@ -141,6 +141,25 @@ static vocode_status actnorm_last(flow_dims dims, param_set *set, flow **out, vo
     return finish(&b, out);
 }
 
+/* Real NVP of an image of 4 x 4 pixels. */
+static vocode_status image_levels(flow_dims dims, param_set *set, flow **out, vocode_error *error) {
+    builder b = {.set = set, .error = error};
+    size_t given = dims.cond_channels;
+    add(&b, "actnorm", NULL, 16, 0);
+    add(&b, "masked",
+        "{\"network\": \"conv\", \"channels\": 2, \"layers\": 1, \"mask\": \"checkerboard\", \"width\": 4}", 16, given);
+    add(&b, "squeeze2d", "{\"width\": 4}", 16, 0);
+    add(&b, "masked",
+        "{\"network\": \"conv\", \"channels\": 2, \"layers\": 1, \"mask\": \"channelwise\", \"width\": 2, \"planes\": "
+        "4}",
+        16, given);
+    add(&b, "factor", "{\"planes\": 4}", 16, 0);
+    join(&b, 0);
+    add(&b, "masked", "{\"channels\": 3, \"mask\": \"checkerboard_turned\", \"width\": 2, \"planes\": 2}", 8, given);
+    join_levels(&b, 0, (const size_t[]){8, 0});
+    return finish(&b, out);
+}
+
 /* name, kind, options, build, channels, conditioning channels, unit, frames a conditioning frame */
 const flow_case flow_cases[] = {
     {"squeeze", "squeeze", NULL, NULL, 3, 0, 2, 1, false},
@@ -197,6 +216,24 @@ const flow_case flow_cases[] = {
     {"masked chessboard turned", "masked", "{\"channels\": 3, \"mask\": \"checkerboard_turned\", \"width\": 3}", NULL,
      6, 0, 1, 1, false},
     {"masked even", "masked", "{\"channels\": 3, \"mask\": \"even\"}", NULL, 2, 0, 1, 1, false},
+    {"masked channelwise", "masked",
+     "{\"channels\": 3, \"mask\": \"channelwise_turned\", \"width\": 2, \"planes\": 3, \"scale\": \"bounded\"}", NULL,
+     6, 0, 1, 1, false},
+    {"masked convolutions", "masked",
+     "{\"network\": \"conv\", \"channels\": 3, \"layers\": 1, \"mask\": \"checkerboard\", \"width\": 3}", NULL, 6, 0, 1,
+     1, false},
+    {"masked convolutions of planes", "masked",
+     "{\"network\": \"conv\", \"channels\": 2, \"layers\": 2, \"mask\": \"channelwise\", \"width\": 2, \"planes\": 3, "
+     "\"scale\": \"bounded\"}",
+     NULL, 6, 2, 2, 2, false},
+    {"masked convolutions additive", "masked",
+     "{\"network\": \"conv\", \"channels\": 3, \"layers\": 1, \"mask\": \"checkerboard_turned\", \"width\": 2, "
+     "\"planes\": "
+     "2, \"scale\": \"none\"}",
+     NULL, 8, 1, 1, 1, false},
+    {"squeeze2d", "squeeze2d", "{\"width\": 4, \"planes\": 2}", NULL, 16, 0, 1, 1, false},
+    {"factor", "factor", "{\"planes\": 4}", NULL, 8, 0, 1, 1, false},
+    {"image levels", NULL, NULL, image_levels, 16, 2, 1, 1, false},
     {"made", "made", "{\"channels\": 7}", NULL, 4, 0, 1, 1, false},
     {"made conditioned", "made", "{\"channels\": 6, \"layers\": 2, \"order\": \"reverse\"}", NULL, 3, 2, 2, 2, false},
     {"made of one", "made", "{\"channels\": 3}", NULL, 1, 2, 1, 1, false},

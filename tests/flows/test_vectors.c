@@ -150,6 +150,54 @@ static void masks_are_the_named_ones(void **state) {
     }
 }
 
+/* Convolutions move the pixels around what passes, planes apart. */
+static void convolutions_look_around(void **state) {
+    (void)state;
+    const real x[8] = {0.3F, -1, 0.8F, 0.1F, 0.5F, 0.7F, -0.2F, 0.4F};
+    static const struct {
+        const char *options;
+        size_t channels;
+        unsigned bits[8];
+    } cases[] = {
+        /* a row of eight pixels: two convolutions of three taps see two on either side */
+        {"\"mask\": \"checkerboard\", \"width\": 8", 8, {0x03, 0x02, 0x0e, 0x08, 0x38, 0x20, 0xe0, 0x80}},
+        /* one pixel of eight planes, half of which move the others */
+        {"\"mask\": \"channelwise\", \"width\": 1, \"planes\": 8", 8, {0xf1, 0xf2, 0xf4, 0xf8, 0x10, 0x20, 0x40, 0x80}},
+        /* four pixels of two planes, the second of which moves the first, two on either side */
+        {"\"mask\": \"channelwise_turned\", \"width\": 4, \"planes\": 2",
+         8,
+         {0x01, 0x17, 0x04, 0x5d, 0x10, 0x75, 0x40, 0xd4}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char options[160];
+        snprintf(options, sizeof options, "{%s, \"network\": \"conv\", \"layers\": 1, \"channels\": 8}",
+                 cases[i].options);
+        bench *b = stirred("masked", options, cases[i].channels);
+        param *wide = param_find(&b->set, "here.blocks.0.wide.weight");
+        param_fill(wide, 0); /* of the three convolutions two are left */
+        assert_int_equal(flow_prepare(b->flow, &b->error), VOCODE_OK);
+        for (size_t c = 0; c < cases[i].channels; c++) {
+            unsigned found = touched(b, x, c);
+            if (found != cases[i].bits[c]) fail_msg("case %zu, number %zu moves %x", i, c, found);
+        }
+        bench_free(b);
+    }
+}
+
+static void squares_become_planes(void **state) {
+    (void)state;
+    bench *b = bench_new("squeeze2d", "{\"width\": 4}", (flow_shape){1, 1, 8}, 0);
+    const real x[] = {0, 1, 2, 3, 10, 11, 12, 13}; /* two rows of four pixels */
+    bench_expect(b, x, (const real[]){0, 11, 1, 10, 2, 13, 3, 12}, 0);
+    bench_free(b);
+    b = bench_new("squeeze2d", "{\"width\": 2, \"planes\": 2}", (flow_shape){1, 1, 16}, 0);
+    const real of_two[] = {0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23, 30, 31, 32, 33}; /* four rows of two */
+    bench_expect(b, of_two, (const real[]){0, 1, 12, 13, 2, 3, 10, 11, 20, 21, 32, 33, 22, 23, 30, 31}, 0);
+    bench_free(b);
+    b = bench_new("factor", "{\"planes\": 4}", (flow_shape){1, 1, 8}, 0);
+    bench_expect(b, x, (const real[]){0, 1, 10, 11, 2, 3, 12, 13}, 0);
+    bench_free(b);
+}
+
 /* With a passing half that is all zeros and no hidden unit at work, the shift is the last layer's bias. */
 static void additive_coupling_adds(void **state) {
     (void)state;
@@ -168,6 +216,13 @@ static void impossible_ones_are_refused(void **state) {
         const char *kind, *options, *says;
         size_t channels;
     } cases[] = {{"masked", NULL, "at least two channels", 1},
+                 {"masked", "{\"network\": \"conv\", \"width\": 3}", "rows of 3 pixels", 8},
+                 {"masked", "{\"network\": \"conv\", \"width\": 2, \"channels\": 4, \"layers\": 65}", "layers", 8},
+                 {"masked", "{\"mask\": \"channelwise\"}", "channels that pass", 8},
+                 {"squeeze2d", "{\"width\": 3}", "an even number", 12},
+                 {"squeeze2d", "{\"width\": 2}", "an even number of rows", 6},
+                 {"factor", "{\"planes\": 3}", "an even number of channels", 6},
+                 {"factor", "{\"planes\": 4}", "found 4 in 6", 6},
                  {"masked", "{\"layers\": 0}", "layers", 2},
                  {"made", "{\"order\": \"upward\"}", "order", 2},
                  {"affine", "{\"scale\": 0}", "scale", 2}};
@@ -186,10 +241,11 @@ static void impossible_ones_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(four_times_a_uniform),   cmocka_unit_test(exponential_of_a_uniform),
-        cmocka_unit_test(linear_is_its_factors),  cmocka_unit_test(planar_stays_invertible),
-        cmocka_unit_test(masks_follow_the_order), cmocka_unit_test(masks_are_the_named_ones),
-        cmocka_unit_test(additive_coupling_adds), cmocka_unit_test(impossible_ones_are_refused),
+        cmocka_unit_test(four_times_a_uniform),     cmocka_unit_test(exponential_of_a_uniform),
+        cmocka_unit_test(linear_is_its_factors),    cmocka_unit_test(planar_stays_invertible),
+        cmocka_unit_test(masks_follow_the_order),   cmocka_unit_test(masks_are_the_named_ones),
+        cmocka_unit_test(convolutions_look_around), cmocka_unit_test(squares_become_planes),
+        cmocka_unit_test(additive_coupling_adds),   cmocka_unit_test(impossible_ones_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

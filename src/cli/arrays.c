@@ -113,10 +113,14 @@ vocode_status latent_read(const char *path, size_t channels, latent_file *out, v
     return VOCODE_OK;
 }
 
-vocode_status array_write(const char *path, const float *values, size_t rows, size_t columns, vocode_error *error) {
-    const size_t shape[] = {rows, columns};
+vocode_status array_put(const char *path, const float *values, int rank, const size_t *shape, vocode_error *error) {
     interrupt_hold(path);
-    vocode_status status = npy_write(path, values, 2, shape, error);
+    vocode_status status = npy_write(path, values, rank, shape, error);
     interrupt_release();
     return status;
+}
+
+vocode_status array_write(const char *path, const float *values, size_t rows, size_t columns, vocode_error *error) {
+    const size_t shape[] = {rows, columns};
+    return array_put(path, values, 2, shape, error);
 }

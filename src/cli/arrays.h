@@ -37,6 +37,9 @@ void transpose(const float *source, size_t rows, size_t columns, float *target);
 /* Writes values [rows, columns] to path; "-" is standard output. A signal that comes meanwhile waits. */
 vocode_status array_write(const char *path, const float *values, size_t rows, size_t columns, vocode_error *error);
 
+/* The same of any shape. */
+vocode_status array_put(const char *path, const float *values, int rank, const size_t *shape, vocode_error *error);
+
 /* Reads [channels, columns], or leading ones before that. */
 vocode_status latent_read(const char *path, size_t channels, latent_file *out, vocode_error *error);
 

@@ -116,12 +116,13 @@ const command command_flow = {
                 "list",
     .summary = "densities of vectors: fit, sample and score them",
     .details =
-        "X.npy holds rows, [n, d]. fit writes a model by maximum likelihood, with the data's mean and deviation in "
-        "it;\n"
+        "X.npy holds rows, [n, d], or images, [n, height, width] or [n, height, width, planes], whose shape the model\n"
+        "keeps. fit writes a model by maximum likelihood, with the data's mean and deviation in it;\n"
         "score prints the mean log density a row with its standard error, and writes that of every row; encode and\n"
         "decode go to the latent and back, exactly. plot draws density, samples and their way from the latent of two "
         "columns,\n"
-        "or samples as images where the columns are the pixels of a square. list explains every flow with its cost in "
+        "or samples of images, one for each of the first 256 rows of a context. list explains every flow with its cost "
+        "in "
         "both directions.\n"
         "\n"
         "vi fits a flow from noise to data to an unnormalised density exp(-U), by reverse KL. ENERGY is U1, U2, U3 or\n"

@@ -23,12 +23,18 @@ vocode_status vae_score_rows(const arguments *given, console *out, vocode_error 
 vocode_status vae_encode_to(const arguments *given, vocode_error *error);
 vocode_status vae_decode_to(const arguments *given, vocode_error *error);
 
-/* Rows of a .npy: [n, d], or [n] as n rows of one number. VOCODE_SHAPE: another rank, no rows, no columns. */
+/* Rows of a .npy: [n, d], [n] as n rows of one number, or images [n, height, width] and [n, height, width, planes].
+ * VOCODE_SHAPE: another rank, no rows, no columns. */
 vocode_status rows_read(const char *path, npy_array *out, vocode_error *error);
-size_t rows_width(const npy_array *rows);
+size_t rows_width(const npy_array *rows);     /* numbers of a row */
+image_size rows_image(const npy_array *rows); /* all 0 where they are no images */
 
-/* --context, or an empty array where it is not given; it must have so many rows. */
+/* --context, or an empty array where it is not given; it must have so many rows (0: any number). */
 vocode_status context_read(const arguments *given, size_t rows, npy_array *out, vocode_error *error);
+
+/* VOCODE_SHAPE where the model has a context of another width, VOCODE_VALUE where it is not finite. */
+vocode_status context_check(const arguments *given, const vectors_model *model, const npy_array *context,
+                            vocode_error *error);
 
 int threads_of(const arguments *given);
 

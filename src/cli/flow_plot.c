@@ -1,5 +1,6 @@
 /* vocode flow plot: what a model of vectors has learned, as a picture. Two columns: density and samples above, the way
- * of samples from the latent to the data below. A square number of columns: samples as grey images. */
+ * of samples from the latent to the data below. Images, which a square number of columns may be too: samples side by
+ * side, grey, or in colour where they have three planes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "io/atomic.h"
 #include "io/png.h"
 
-enum { PANEL = 300, GAP = 6, ACROSS = 4, DOTS = 20000, IMAGES = 16, ZOOM = 6 };
+enum { PANEL = 300, GAP = 6, ACROSS = 4, DOTS = 20000, MOST_IMAGES = 256, ZOOM = 6, COLOURS = 3 };
 
 typedef struct picture {
     unsigned char *rgb; /* [height, width, 3] */
@@ -112,22 +113,60 @@ static vocode_status draw_plane(const vectors_model *model, const arguments *giv
     return status;
 }
 
-static vocode_status draw_images(const vectors_model *model, const arguments *given, size_t side, picture *p,
-                                 vocode_error *error) {
-    size_t cell = side * ZOOM + GAP, count = (size_t)IMAGES * IMAGES, width = IMAGES * cell + GAP;
-    float *x = calloc(count * side * side, sizeof *x), low = INFINITY, high = -INFINITY;
-    vocode_status status = x && picture_new(p, width, width)
-                               ? vectors_sample(model, NULL, count, given->seed.integer, threads_of(given), x, error)
-                               : failed(error, VOCODE_MEMORY, "out of memory for a picture");
-    for (size_t i = 0; status == VOCODE_OK && i < count * side * side; i++)
-        low = fminf(low, x[i]), high = fmaxf(high, x[i]);
-    for (size_t i = 0; status == VOCODE_OK && i < count * side * side * ZOOM * ZOOM; i++) {
-        size_t image = i / (side * side * ZOOM * ZOOM), pixel = i % (side * side * ZOOM * ZOOM);
-        size_t row = pixel / (side * ZOOM), column = pixel % (side * ZOOM);
-        float share = (x[(image * side + row / ZOOM) * side + column / ZOOM] - low) / (high - low + 1e-20F);
-        unsigned char grey = (unsigned char)(255 * share), colour[] = {grey, grey, grey};
-        put(p, GAP + image % IMAGES * cell + column, GAP + image / IMAGES * cell + row, colour);
-    }
+/* From black to white. */
+typedef struct range {
+    float low, size;
+} range;
+
+static int ascending(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* A few numbers far out do not count. false: no memory. */
+static bool range_of(const float *x, size_t count, range *out) {
+    static const size_t few = 1000; /* one in so many, at either end */
+    float *sorted = malloc(count * sizeof *sorted);
+    if (!sorted) return false;
+    memcpy(sorted, x, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, ascending);
+    float low = sorted[count / few], high = sorted[count - 1 - count / few];
+    *out = (range){low, high - low + 1e-20F};
+    free(sorted);
+    return true;
+}
+
+/* One image, every pixel ZOOM by ZOOM. */
+static void draw_image(const picture *p, size_t left, size_t top, image_size image, const float *x, range of) {
+    for (size_t row = 0; row < image.height * ZOOM; row++)
+        for (size_t column = 0; column < image.width * ZOOM; column++) {
+            const float *pixel = x + (row / ZOOM * image.width + column / ZOOM) * image.planes;
+            unsigned char colour[COLOURS];
+            for (size_t c = 0; c < COLOURS; c++) {
+                float share = (pixel[image.planes == COLOURS ? c : 0] - of.low) / of.size;
+                colour[c] = (unsigned char)(255 * fminf(fmaxf(share, 0), 1));
+            }
+            put(p, left + column, top + row, colour);
+        }
+}
+
+static vocode_status draw_images(const vectors_model *model, const arguments *given, image_size image,
+                                 const npy_array *context, picture *p, vocode_error *error) {
+    size_t count = context->count ? smaller(context->shape[0], MOST_IMAGES) : MOST_IMAGES, across = 1;
+    size_t each = model->channels;
+    while (across * across < count) across++;
+    size_t wide = image.width * ZOOM + GAP, high = image.height * ZOOM + GAP;
+    float *x = calloc(count * each, sizeof *x);
+    const float *conditions = context->count ? context->data : NULL;
+    vocode_status status =
+        x && picture_new(p, across * wide + GAP, tiles_of(count, across) * high + GAP)
+            ? vectors_sample(model, conditions, count, given->seed.integer, threads_of(given), x, error)
+            : failed(error, VOCODE_MEMORY, "out of memory for a picture");
+    range of = {0};
+    if (status == VOCODE_OK && !range_of(x, count * each, &of))
+        status = failed(error, VOCODE_MEMORY, "out of memory for a picture");
+    for (size_t i = 0; status == VOCODE_OK && i < count; i++)
+        draw_image(p, GAP + i % across * wide, GAP + i / across * high, image, x + i * each, of);
     free(x);
     return status;
 }
@@ -143,26 +182,44 @@ static vocode_status write_picture(const char *path, const picture *p, vocode_er
     return status;
 }
 
-static vocode_status draw(const vectors_model *model, const arguments *given, picture *p, vocode_error *error) {
+/* What a model's rows are drawn as; all 0 where they are no images. */
+static image_size image_of(const vectors_model *model) {
+    static const size_t most = 256;
+    image_size image = model->image;
     size_t side = (size_t)lround(sqrt((double)model->channels));
+    if (!image.height && side > 1 && side * side == model->channels) image = (image_size){side, side, 1};
+    if (!image.planes) image.planes = 1;
+    bool shown = image.planes == 1 || image.planes == COLOURS;
+    return shown && image.height <= most && image.width <= most ? image : (image_size){0};
+}
+
+static vocode_status draw(const vectors_model *model, const arguments *given, const npy_array *context, picture *p,
+                          vocode_error *error) {
+    image_size image = image_of(model);
+    if (image.height) {
+        TRY(context_check(given, model, context, error));
+        return draw_images(model, given, image, context, p, error);
+    }
     if (model->context)
         return failed(error, VOCODE_UNSUPPORTED, "%s: expected a model without a context, found one of %zu numbers",
                       given->items[1], model->context);
     if (model->channels == 2) return draw_plane(model, given, p, error);
-    if (side > 1 && side * side == model->channels && side <= 256) return draw_images(model, given, side, p, error);
     return failed(error, VOCODE_UNSUPPORTED,
-                  "%s: expected rows of 2 numbers, or of a square number of pixels up to 256 x 256, found %zu",
+                  "%s: expected rows of 2 numbers, or images of up to 256 x 256 pixels of 1 or 3 channels, found %zu",
                   given->items[1], model->channels);
 }
 
 vocode_status flow_plot(const arguments *given, console *out, vocode_error *error) {
     (void)out;
     vectors_model *model;
+    npy_array context = {0};
     picture p = {0};
     TRY(vectors_open(given->items[1], &model, error));
-    vocode_status status = draw(model, given, &p, error);
+    vocode_status status = context_read(given, 0, &context, error);
+    if (status == VOCODE_OK) status = draw(model, given, &context, &p, error);
     if (status == VOCODE_OK) status = write_picture(given->items[2], &p, error);
     free(p.rgb);
+    npy_free(&context);
     vectors_free(model);
     return status;
 }

@@ -33,12 +33,25 @@ static vocode_status check_finite(const char *path, const npy_array *rows, vocod
     return VOCODE_OK;
 }
 
-static vocode_status check_context(const arguments *given, const opened *it, vocode_error *error) {
-    size_t width = it->context.count ? rows_width(&it->context) : 0;
-    if (width != it->model->context)
+vocode_status context_check(const arguments *given, const vectors_model *model, const npy_array *context,
+                            vocode_error *error) {
+    size_t width = context->count ? rows_width(context) : 0;
+    if (width != model->context)
         return failed(error, VOCODE_SHAPE, "%s: expected %zu numbers of context a row (--context), found %zu",
-                      given->items[1], it->model->context, width);
-    return width ? check_finite(given->context.text, &it->context, error) : VOCODE_OK;
+                      given->items[1], model->context, width);
+    return width ? check_finite(given->context.text, context, error) : VOCODE_OK;
+}
+
+/* Images have the model's size; a row that is none may be any of as many numbers. */
+static vocode_status check_rows(const arguments *given, const char *path, const opened *it, vocode_error *error) {
+    image_size found = rows_image(&it->rows), wanted = it->model->image;
+    if (rows_width(&it->rows) != it->model->channels)
+        return failed(error, VOCODE_SHAPE, "%s: expected rows of %zu numbers for %s, found %zu", path,
+                      it->model->channels, given->items[1], rows_width(&it->rows));
+    if (found.height && wanted.height && (found.height != wanted.height || found.width != wanted.width))
+        return failed(error, VOCODE_SHAPE, "%s: expected images of %zu x %zu pixels for %s, found %zu x %zu", path,
+                      wanted.height, wanted.width, given->items[1], found.height, found.width);
+    return VOCODE_OK;
 }
 
 /* The model items[1], the rows items[2] where path says so, and the context of count rows. */
@@ -47,13 +60,11 @@ static vocode_status open_all(const arguments *given, const char *path, size_t c
     if (path) {
         TRY(rows_read(path, &it->rows, error));
         count = it->rows.shape[0];
-        if (rows_width(&it->rows) != it->model->channels)
-            return failed(error, VOCODE_SHAPE, "%s: expected rows of %zu numbers for %s, found %zu", path,
-                          it->model->channels, given->items[1], rows_width(&it->rows));
+        TRY(check_rows(given, path, it, error));
         TRY(check_finite(path, &it->rows, error));
     }
     TRY(context_read(given, count, &it->context, error));
-    return check_context(given, it, error);
+    return context_check(given, it->model, &it->context, error);
 }
 
 typedef vocode_status work(const arguments *given, const opened *it, size_t count, console *out, vocode_error *error);
@@ -75,9 +86,12 @@ static float *new_rows(const opened *it, size_t rows, vocode_error *error) {
     return values;
 }
 
-static vocode_status finish(const char *path, const opened *it, size_t rows, vocode_status status, float *values,
-                            vocode_error *error) {
-    if (status == VOCODE_OK) status = array_write(path, values, rows, it->model->channels, error);
+/* Data have the shape of those that the model was fitted to. */
+static vocode_status finish_data(const char *path, const opened *it, size_t rows, vocode_status status, float *values,
+                                 vocode_error *error) {
+    image_size image = it->model->image;
+    const size_t shape[] = {rows, image.height ? image.height : it->model->channels, image.width, image.planes};
+    if (status == VOCODE_OK) status = array_put(path, values, image.planes ? 4 : image.height ? 3 : 2, shape, error);
     free(values);
     return status;
 }
@@ -88,7 +102,7 @@ static vocode_status sample(const arguments *given, const opened *it, size_t row
     if (!x) return VOCODE_MEMORY;
     vocode_status status =
         vectors_sample(it->model, context_of(it), rows, given->seed.integer, threads_of(given), x, error);
-    return finish(given->items[3], it, rows, status, x, error);
+    return finish_data(given->items[3], it, rows, status, x, error);
 }
 
 vocode_status flow_sample(const arguments *given, console *out, vocode_error *error) {
@@ -106,7 +120,9 @@ static vocode_status encode(const arguments *given, const opened *it, size_t row
     if (!z) return VOCODE_MEMORY;
     vocode_status status =
         vectors_encode(it->model, it->rows.data, context_of(it), rows, threads_of(given), z, NULL, error);
-    return finish(given->items[3], it, rows, status, z, error);
+    if (status == VOCODE_OK) status = array_write(given->items[3], z, rows, it->model->channels, error);
+    free(z);
+    return status;
 }
 
 vocode_status flow_encode(const arguments *given, console *out, vocode_error *error) {
@@ -119,7 +135,7 @@ static vocode_status decode(const arguments *given, const opened *it, size_t row
     float *x = new_rows(it, rows, error);
     if (!x) return VOCODE_MEMORY;
     vocode_status status = vectors_decode(it->model, it->rows.data, context_of(it), rows, threads_of(given), x, error);
-    return finish(given->items[3], it, rows, status, x, error);
+    return finish_data(given->items[3], it, rows, status, x, error);
 }
 
 vocode_status flow_decode(const arguments *given, console *out, vocode_error *error) {
@@ -166,12 +182,17 @@ vocode_status flow_score(const arguments *given, console *out, vocode_error *err
 
 vocode_status flow_list(const arguments *given, console *out, vocode_error *error) {
     (void)given, (void)out, (void)error;
-    printf("%-9s %-58s %-27s %s\n", "flow", "what it does", "a density costs", "a sample costs");
+    printf("%-10s %-58s %-27s %s\n", "flow", "what it does", "a density costs", "a sample costs");
     for (size_t i = 0; i < flow_family_count(); i++) {
         const flow_family *family = flow_family_at(i);
-        printf("%-9s %-58s %-27s %s\n", family->name, family->summary, family->density, family->sample);
+        printf("%-10s %-58s %-27s %s\n", family->name, family->summary, family->density, family->sample);
     }
-    printf("\nd: columns of the data. A network costs about depth x hidden^2 multiply-adds a row.\n");
+    printf("\nd: columns of the data. A network costs about depth x hidden^2 multiply-adds a row; one of convolutions "
+           "over\n"
+           "images about 10 x blocks x channels^2 a pixel.\nA context (--context) has no effect on");
+    for (size_t i = 0, told = 0; i < flow_family_count(); i++)
+        if (!flow_family_at(i)->conditioned) printf(told++ ? ", %s" : " %s", flow_family_at(i)->name);
+    printf(", which\nhave no network; the noise of dequantize:noise=variational has one. All others hear it.\n");
     for (size_t i = 0; i < flow_family_count(); i++) {
         const flow_family *family = flow_family_at(i);
         printf("\n%s (%s)\n", family->name, family->paper);

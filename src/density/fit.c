@@ -6,6 +6,7 @@
 #include "density/adam.h"
 #include "density/objective.h"
 #include "density/rows.h"
+#include "density/standard.h"
 #include "nn/batch_norm.h"
 
 const fit_options fit_defaults = {.method = FIT_QUICKEST,
@@ -44,47 +45,6 @@ typedef struct fit {
     size_t now;             /* rows of the present batch */
     size_t step, all_steps; /* batches so far, and in all epochs */
 } fit;
-
-/* Mean and deviation of every column, over the rows for training. */
-static vocode_status measure(const fit *self, const real *values, size_t width, bool fatal, real *mean, real *deviation,
-                             vocode_error *error) {
-    for (size_t c = 0; c < width; c++) {
-        double sum = 0, square = 0;
-        for (size_t t = 0; t < self->train; t++) sum += (double)values[self->order[t] * width + c];
-        double middle = sum / (double)self->train;
-        for (size_t t = 0; t < self->train; t++) {
-            double distance = (double)values[self->order[t] * width + c] - middle;
-            square += distance * distance;
-        }
-        double spread = sqrt(square / (double)self->train);
-        bool constant = !(spread > 1e-6 * fabs(middle)) || spread == 0;
-        if (constant && fatal)
-            return failed(error, VOCODE_VALUE,
-                          "column %zu: expected numbers that vary, found %g everywhere: a density needs it removed, or "
-                          "noise added",
-                          c, middle);
-        mean[c] = (real)middle;
-        deviation[c] = constant ? 1 : (real)spread;
-    }
-    return VOCODE_OK;
-}
-
-static vocode_status standardise(fit *self, vocode_error *error) {
-    vectors_model *model = self->model;
-    bool noisy = vectors_dequantize(model);
-    TRY(measure(self, self->x, model->channels, !noisy, model->mean->value, model->log_deviation->value, error));
-    for (size_t c = 0; c < model->channels; c++) {
-        double deviation = (double)model->log_deviation->value[c];
-        if (noisy) { /* that of uniform noise on (0, 1) comes to it */
-            model->mean->value[c] += (real)0.5;
-            deviation = sqrt(deviation * deviation + 1.0 / 12);
-        }
-        model->log_deviation->value[c] = (real)log(deviation);
-    }
-    if (!model->context || !self->context) return VOCODE_OK;
-    return measure(self, self->context, model->context, false, model->context_mean->value,
-                   model->context_deviation->value, error);
-}
 
 /* Rows order[first], ... of the data side by side. */
 static void gather(const fit *self, size_t first, size_t count, real *x, real *context) {
@@ -319,7 +279,7 @@ static vocode_status run_epochs(fit *self, const real *x, const real *context, d
 static vocode_status run_fit(fit *self, const fit_watch *watch, vocode_error *error) {
     const vectors_model *model = self->model;
     size_t held = self->rows - self->train;
-    TRY(standardise(self, error));
+    TRY(standardise(self->model, self->x, self->context, self->order, self->train, error));
     TRY(start(self, error));
     TRY(take_memory(self, error));
     real *x = aligned_new(held * model->channels, sizeof *x),

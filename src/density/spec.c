@@ -9,14 +9,19 @@
 #include "flows/composite.h"
 #include "flows/registry.h"
 
-enum { MOST_PARTS = 1024, MOST_TIMES = 512, MOST_DEPTH = 8, OPTIONS_SIZE = 512 };
+enum { MOST_PARTS = 1024, MOST_TIMES = 512, MOST_DEPTH = 8, MOST_LEVELS = 16, OPTIONS_SIZE = 512 };
 
 struct spec_builder {
     flow_dims dims;
+    image_size image;
     bool turned;
     param_set *set;
     flow *parts[MOST_PARTS];
     size_t count, turns;
+    size_t named;              /* flows so far, those that became parts of others included */
+    size_t whole;              /* channels of what the levels are made of */
+    size_t first_level, level; /* the places of their first and of the present one's first part */
+    size_t early[MOST_LEVELS], levels;
     vocode_status status; /* the first failure stays */
     vocode_error *error;
 };
@@ -27,6 +32,43 @@ size_t spec_turn(spec_builder *to) {
 
 size_t spec_channels(const spec_builder *to) {
     return to->dims.channels;
+}
+
+image_size spec_image(const spec_builder *to) {
+    return to->image;
+}
+
+void spec_refuse(spec_builder *to, const char *format, ...) {
+    char sentence[OPTIONS_SIZE];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(sentence, sizeof sentence, format, values);
+    va_end(values);
+    if (to->status == VOCODE_OK) to->status = failed(to->error, VOCODE_VALUE, "%s", sentence);
+}
+
+void spec_begin_levels(spec_builder *to) {
+    to->first_level = to->level = to->count;
+    to->levels = 0;
+    to->whole = to->dims.channels;
+}
+
+void spec_end_level(spec_builder *to, size_t early) {
+    flow **parts = to->parts + to->level, **levels = to->parts + to->first_level;
+    if (to->levels == MOST_LEVELS) spec_refuse(to, "expected at most %d levels", MOST_LEVELS);
+    if (to->status != VOCODE_OK) return;
+    size_t count = to->count - to->level;
+    to->count = to->level; /* what they become takes them over, also on failure */
+    to->status = sequence_new(parts, count, parts, to->error);
+    if (to->status != VOCODE_OK) return;
+    to->early[to->levels++] = early;
+    to->level = ++to->count;
+    to->dims.channels -= early;
+    if (early) return;
+    to->dims.channels = to->whole;
+    to->count = to->first_level;
+    to->status = multiscale_new(levels, to->early, to->levels, levels, to->error);
+    to->count += to->status == VOCODE_OK;
 }
 
 /* Noise comes before all else, also before what was put in front of the line. */
@@ -51,7 +93,7 @@ static void add(spec_builder *to, const char *kind, const char *options) {
         to->status = failed(to->error, VOCODE_VALUE, "expected at most %d flows", MOST_PARTS);
         return;
     }
-    snprintf(prefix, sizeof prefix, "%zu.%s.", to->count, kind);
+    snprintf(prefix, sizeof prefix, "%zu.%s.", to->named++, kind);
     to->status = flow_build(kind, options, to->dims, to->set, prefix, &to->parts[to->count], to->error);
     if (to->status != VOCODE_OK) return;
     bool noisy = to->parts[to->count++]->traits & FLOW_DEQUANTIZES;
@@ -196,8 +238,8 @@ static vocode_status read_spec(spec_builder *to, text *spec, int depth, bool bui
     }
 }
 
-vocode_status spec_build(const char *spec, flow_dims dims, bool turned, param_set *set, flow *first, flow **out,
-                         vocode_error *error) {
+vocode_status spec_build(const char *spec, flow_dims dims, image_size image, bool turned, param_set *set, flow *first,
+                         flow **out, vocode_error *error) {
     spec_builder *to = calloc(1, sizeof *to);
     *out = NULL;
     if (!to) {
@@ -208,7 +250,9 @@ vocode_status spec_build(const char *spec, flow_dims dims, bool turned, param_se
     to->turned = turned;
     to->set = set;
     to->error = error;
+    to->image = image;
     if (first) to->parts[to->count++] = first;
+    to->named = to->count;
     text line = {spec, spec + strlen(spec)};
     vocode_status status = read_spec(to, &line, 0, true);
     if (status == VOCODE_OK && line.at < line.end)

@@ -8,6 +8,7 @@
 #ifndef DENSITY_SPEC_H
 #define DENSITY_SPEC_H
 
+#include "density/image.h"
 #include "flows/flow.h"
 #include "io/config.h"
 
@@ -21,6 +22,7 @@ typedef struct flow_family {
     size_t key_count;
     const char *kind; /* of the registry, where it is one flow; NULL: expand makes it of several */
     void (*expand)(spec_builder *to, const void *options);
+    bool conditioned; /* a context changes its density: it has a network, or is planar */
 } flow_family;
 
 /* In the order of lists for people. */
@@ -30,14 +32,22 @@ const flow_family *flow_family_at(size_t index);
 /* first (NULL: nothing), then what spec says, as one flow. first is taken over, also on failure. turned: the flow goes
  * from latent to data, and families that are quick in one direction change it. VOCODE_VALUE for what cannot be read or
  * built: the sentence quotes the item. */
-vocode_status spec_build(const char *spec, flow_dims dims, bool turned, param_set *set, flow *first, flow **out,
-                         vocode_error *error);
+vocode_status spec_build(const char *spec, flow_dims dims, image_size image, bool turned, param_set *set, flow *first,
+                         flow **out, vocode_error *error);
 
 /* For expand: appends a flow of the registry with options (JSON text by printf); failures are kept. */
 __attribute__((format(printf, 3, 4))) void spec_add(spec_builder *to, const char *kind, const char *format, ...);
 /* 0, 1, 2, ...: how many times it was asked before, for what alternates. */
 size_t spec_turn(spec_builder *to);
 size_t spec_channels(const spec_builder *to);
+image_size spec_image(const spec_builder *to);
+__attribute__((format(printf, 2, 3))) void spec_refuse(spec_builder *to, const char *format, ...); /* VOCODE_VALUE */
+
+/* Levels with early outputs (composite.h): what is added after spec_begin_levels is the first one; spec_end_level ends
+ * it, and its first `early` channels leave, so that what is added next has the others. With early 0 it is the last, and
+ * all of them become one flow. */
+void spec_begin_levels(spec_builder *to);
+void spec_end_level(spec_builder *to, size_t early);
 bool spec_turned(const spec_builder *to);
 
 #endif

@@ -24,7 +24,7 @@ static vocode_status build_flow(vae *model, vocode_error *error) {
     const vae_sizes *sizes = &model->sizes;
     if (strcmp(sizes->posterior, mean_field) == 0) return VOCODE_OK;
     flow_dims dims = {sizes->latent, sizes->latent};
-    TRY(spec_build(spec_of(sizes->posterior), dims, true, &model->set, NULL, &model->flow, error));
+    TRY(spec_build(spec_of(sizes->posterior), dims, (image_size){0}, true, &model->set, NULL, &model->flow, error));
     if (model->flow->fold == 1 && !(model->flow->traits & (FLOW_MATCHED | FLOW_DEQUANTIZES | FLOW_POSITIVE_DATA |
                                                            FLOW_BATCH_STATISTICS | FLOW_STOCHASTIC_LOGDET)))
         return VOCODE_OK;

@@ -10,10 +10,12 @@
 #include <vocode/flow.h>
 
 #include "density/base.h"
+#include "density/image.h"
 #include "flows/flow.h"
 
 typedef struct vocode_flow {
     size_t channels, context;
+    image_size image; /* the shape of a row, for those who write arrays; a row is its numbers side by side */
     char *spec;
     base_kind base;
     bool turned; /* the chain goes from latent to data: what it is trained by has to be quick on that way (vi.h) */
@@ -28,6 +30,9 @@ typedef struct vocode_flow {
 /* A fresh one, parameters drawn from the seed; prepared. channels and context are limited by what memory can hold. */
 vocode_status vectors_create(const char *spec, base_kind base, size_t channels, size_t context, uint64_t seed,
                              vectors_model **out, vocode_error *error);
+/* The same for rows that are images of that size, which the line's couplings then know. */
+vocode_status vectors_create_images(const char *spec, base_kind base, image_size image, size_t context, uint64_t seed,
+                                    vectors_model **out, vocode_error *error);
 /* The same with a chain that goes from latent to data, spec in that order, without a context. Its first part, whose
  * parameters are mean and log_deviation, scales and shifts the latent. */
 vocode_status vectors_create_turned(const char *spec, base_kind base, size_t channels, uint64_t seed,

@@ -1,4 +1,4 @@
-/* Lines that name flows, base distributions, AdamW, and models of vectors from fit to file. */
+/* Base distributions, AdamW, and models of vectors from fit to file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,117 +13,7 @@
 #include "core/rng.h"
 #include "density/adam.h"
 #include "density/fit.h"
-#include "density/spec.h"
-
-static vectors_model *model_of(const char *spec, size_t channels, size_t context) {
-    vectors_model *model;
-    vocode_error error = {0};
-    if (vectors_create(spec, BASE_gaussian, channels, context, 3, &model, &error) != VOCODE_OK)
-        fail_msg("%s: %s", spec, error.message);
-    return model;
-}
-
-static void stir(vectors_model *model) {
-    vocode_error error;
-    for (size_t i = 0; i < model->set.count; i++) {
-        param *p = model->set.items[i];
-        for (size_t k = 0; p->kind == PARAM_TRAINED && k < p->count; k++)
-            p->value[k] += (real)(0.01 * rng_normal(9, i, k));
-    }
-    assert_int_equal(flow_prepare(model->chain, &error), VOCODE_OK);
-}
-
-static void every_family_inverts(void **state) {
-    (void)state;
-    enum { ROWS = 19, CHANNELS = 5, CONTEXT = 2 };
-    static real x[ROWS * CHANNELS], z[ROWS * CHANNELS], back[ROWS * CHANNELS], context[ROWS * CONTEXT];
-    static double density[ROWS];
-    rng_fill_normal(context, ROWS, CONTEXT, 2, 0, 1);
-    for (size_t i = 0; i < flow_family_count(); i++)
-        for (size_t width = 0; width <= CONTEXT; width += CONTEXT) {
-            const flow_family *family = flow_family_at(i);
-            vectors_model *model = model_of(family->name, CHANNELS, width);
-            vocode_error error = {0};
-            assert_true(strlen(family->summary) && strlen(family->paper) && strlen(family->density));
-            bool positive = strcmp(family->name, "exp") == 0;
-            if (!positive) stir(model);
-            rng_fill_normal(x, ROWS, CHANNELS, 1, 0, 1);
-            for (size_t k = 0; vectors_dequantize(model) && k < ROWS * CHANNELS; k++) x[k] = floor(4 * x[k]);
-            for (size_t k = 0; positive && k < ROWS * CHANNELS; k++) x[k] = exp(x[k]);
-            const real *given = width ? context : NULL;
-            if (vectors_encode(model, x, given, ROWS, 2, z, density, &error) != VOCODE_OK)
-                fail_msg("%s", error.message);
-            assert_int_equal(vectors_decode(model, z, given, ROWS, 2, back, &error), VOCODE_OK);
-            for (size_t k = 0; k < ROWS * CHANNELS; k++)
-                if (!(fabs((double)(back[k] - x[k])) < 1e-3 * (1 + fabs((double)x[k]))))
-                    fail_msg("%s: number %zu comes back as %g from %g", family->name, k, (double)back[k], (double)x[k]);
-            vectors_free(model);
-        }
-}
-
-/* Parts of a line: the standardising map comes first. */
-static void lines_are_read(void **state) {
-    (void)state;
-    static const struct {
-        const char *spec;
-        size_t parameters; /* tensors */
-    } good[] = {
-        {"actnorm", 2 + 2},
-        {"actnorm,linear", 2 + 2 + 4},
-        {"actnorm*3,linear", 2 + 3 * 2 + 4},
-        {"(actnorm,linear)*2,actnorm", 2 + 2 * 6 + 2},
-        {"((actnorm)*2)*3", 2 + 6 * 2},
-        {"planar:K=3", 2 + 3 * 3},
-        {"coupling:depth=1,hidden=3,actnorm", 2 + 4 + 2},
-        {"maf:layers=2,hidden=5,depth=1", 2 + 2 * (2 + 4)},
-        {"permute:order=shuffle,seed=4,scaling", 2 + 1},
-    };
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        vectors_model *model = model_of(good[i].spec, 4, 0);
-        if (model->set.count != good[i].parameters)
-            fail_msg("%s: expected %zu tensors, found %zu", good[i].spec, good[i].parameters, model->set.count);
-        vectors_free(model);
-    }
-    static const struct {
-        const char *spec, *says;
-    } bad[] = {{"", "name of a flow"},
-               {"mafs", "found \"mafs\""},
-               {"maf:layers=0", "layers"},
-               {"maf:layer=3", "layers"},
-               {"actnorm,", "name of a flow"},
-               {"actnorm*0", "number of times"},
-               {"actnorm*9999", "number of times"},
-               {"(actnorm", "expected \")\""},
-               {"actnorm)", "expected \",\""},
-               {"coupling:mask=left", "mask"},
-               {"actnorm,dequantize", "before all others"},
-               {"dequantize*2", "before all others"},
-               {"actnorm*500,actnorm*500,actnorm*500", "at most 1024"}};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        vectors_model *model;
-        vocode_error error = {0};
-        assert_int_equal(vectors_create(bad[i].spec, BASE_gaussian, 4, 0, 0, &model, &error), VOCODE_VALUE);
-        if (!strstr(error.message, bad[i].says)) fail_msg("%s: says %s", bad[i].spec, error.message);
-    }
-}
-
-static void masks_alternate(void **state) {
-    (void)state;
-    vectors_model *model = model_of("coupling:hidden=4,depth=1,coupling:hidden=4,depth=1", 3, 0);
-    /* the first passes one of three and moves two, the second passes the last and moves the first two */
-    const param *first = param_find(&model->set, "1.masked.layers.0.weight");
-    assert_non_null(first);
-    assert_int_equal(first->shape[0], 1);
-    real x[] = {0.1F, 0.2F, 0.3F}, z[2][3];
-    vocode_error error;
-    stir(model);
-    for (int i = 0; i < 2; i++) {
-        x[1] += (real)i; /* the middle one is moved by both and read by neither */
-        assert_int_equal(vectors_encode(model, x, NULL, 1, 1, z[i], NULL, &error), VOCODE_OK);
-    }
-    assert_true(z[0][0] == z[1][0] && z[0][2] == z[1][2] && z[0][1] != z[1][1]);
-    vectors_free(model);
-}
+#include "density/models.h"
 
 static void bases_are_densities(void **state) {
     (void)state;
@@ -374,17 +264,10 @@ static void bad_rows_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_family_inverts),
-        cmocka_unit_test(lines_are_read),
-        cmocka_unit_test(masks_alternate),
-        cmocka_unit_test(bases_are_densities),
-        cmocka_unit_test(adam_steps),
-        cmocka_unit_test(fits_find_the_entropy),
-        cmocka_unit_test(threads_change_no_fit),
-        cmocka_unit_test(matching_finds_densities),
-        cmocka_unit_test(noise_bounds_probabilities),
-        cmocka_unit_test(files_hold_models),
-        cmocka_unit_test(bad_rows_are_refused),
+        cmocka_unit_test(bases_are_densities),      cmocka_unit_test(adam_steps),
+        cmocka_unit_test(fits_find_the_entropy),    cmocka_unit_test(threads_change_no_fit),
+        cmocka_unit_test(matching_finds_densities), cmocka_unit_test(noise_bounds_probabilities),
+        cmocka_unit_test(files_hold_models),        cmocka_unit_test(bad_rows_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

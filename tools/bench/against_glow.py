@@ -2,8 +2,9 @@
 """The same training steps here and in a PyTorch reference of WaveGlow, from the same weights and batches: the losses side by side.
 
 usage: /usr/bin/python3 tools/bench/against_glow.py RECORDING.wav... [--reference ../shared/reference] [--steps 100]
-           [--channels 64] [--batch 2] [--frames 31]
+           [--channels 64] [--batch 2] [--frames 31] [--rate 1e-4] [--double]
 
+Rounding differs, and training amplifies it: with --double both compute in double precision, where what is left is small.
 Recordings are 16-bit WAV at 22,050 Hz. The reference's folder holds glow.py; needs torch and numpy, and what -DVOCODE_BENCH=ON builds.
 """
 import argparse
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HOP, RATE = 256, 2e-4
+HOP, KINDS = 256, {'F32': np.float32, 'F64': np.float64}
 
 
 def weights_of(path):
@@ -28,7 +29,7 @@ def weights_of(path):
     size = struct.unpack('<Q', data[:8])[0]
     header, body = json.loads(data[8:8 + size]), memoryview(data)[8 + size:]
     header.pop('__metadata__', None)
-    return {name: torch.from_numpy(np.frombuffer(body[slice(*entry['data_offsets'])], dtype=np.float32).copy().reshape(entry['shape']))
+    return {name: torch.from_numpy(np.frombuffer(body[slice(*entry['data_offsets'])], KINDS[entry['dtype']]).copy().reshape(entry['shape']))
             for name, entry in header.items()}
 
 
@@ -57,11 +58,13 @@ def reference(options, config, weights, mels, audios):
     model = glow.WaveGlow(sizes['n_mel_channels'], sizes['n_flows'], sizes['n_group'], sizes['n_early_every'], sizes['n_early_size'],
                           sizes['WN_config'])
     model.load_state_dict(weights)
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    kind = torch.float64 if options.double else torch.float32
+    model.to(kind)
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.rate)
     for first in range(0, len(audios), options.batch):
-        mel = torch.from_numpy(mels[first:first + options.batch]).transpose(1, 2)
+        mel = torch.from_numpy(mels[first:first + options.batch]).transpose(1, 2).to(kind)
         optimizer.zero_grad()
-        loss = glow.loss(*model(mel, torch.from_numpy(audios[first:first + options.batch])))
+        loss = glow.loss(*model(mel, torch.from_numpy(audios[first:first + options.batch]).to(kind)))
         loss.backward()
         optimizer.step()
         yield loss.item()
@@ -74,6 +77,8 @@ def main():
     parser.add_argument('--program', type=pathlib.Path, default=ROOT / 'build/release/bin/vocode')
     for name, value in (('steps', 100), ('channels', 64), ('batch', 2), ('frames', 31)):
         parser.add_argument('--' + name, type=int, default=value)
+    parser.add_argument('--rate', type=float, default=1e-4)
+    parser.add_argument('--double', action='store_true')
     options = parser.parse_args()
     config = json.loads((ROOT / 'models/configs/waveglow-256.json').read_text())
     config['waveglow']['WN_config']['n_channels'] = options.channels
@@ -83,9 +88,9 @@ def main():
         mels, audios = batches(options, folder)
         np.save(folder / 'mels.npy', mels)
         np.save(folder / 'audios.npy', audios)
-        keys = dict(batch=options.batch, segment=options.frames * HOP, learning_rate=RATE, schedule='constant', warmup=0, clip=0,
+        keys = dict(batch=options.batch, segment=options.frames * HOP, learning_rate=options.rate, schedule='constant', warmup=0, clip=0,
                     weight_decay=0, beta1=0.9, beta2=0.999, epsilon=1e-8, sigma=1, precision='float', memory='taped')
-        done = subprocess.run([options.program.with_name('follow_steps'), folder / 'config.json', folder / 'model.safetensors',
+        done = subprocess.run([options.program.with_name('follow_steps_f64' if options.double else 'follow_steps'), folder / 'config.json', folder / 'model.safetensors',
                                folder / 'mels.npy', folder / 'audios.npy', *('%s=%s' % pair for pair in keys.items())],
                               check=True, stdout=subprocess.PIPE, text=True)
         ours = [float(line) for line in done.stdout.split()]

@@ -7,6 +7,7 @@
 
 #include "cli/flow_actions.h"
 #include "cli/interrupt.h"
+#include "density/vae.h"
 #include "io/atomic.h"
 #include "io/png.h"
 
@@ -150,23 +151,52 @@ static void draw_image(const picture *p, size_t left, size_t top, image_size ima
         }
 }
 
+/* What rows of so many numbers are drawn as; all 0 where they are no images. */
+static image_size shown_as(image_size image, size_t channels) {
+    static const size_t most = 256;
+    size_t side = (size_t)lround(sqrt((double)channels));
+    if (!image.height && side > 1 && side * side == channels) image = (image_size){side, side, 1};
+    if (!image.planes) image.planes = 1;
+    bool shown = image.planes == 1 || image.planes == COLOURS;
+    return shown && image.height <= most && image.width <= most ? image : (image_size){0};
+}
+
+/* x [count, numbers of an image] in rows that make a square. */
+static vocode_status draw_grid(image_size image, const float *x, size_t count, picture *p, vocode_error *error) {
+    size_t across = 1, each = image_count(image), wide = image.width * ZOOM + GAP, high = image.height * ZOOM + GAP;
+    while (across * across < count) across++;
+    range of = {0};
+    if (!picture_new(p, across * wide + GAP, tiles_of(count, across) * high + GAP) || !range_of(x, count * each, &of))
+        return failed(error, VOCODE_MEMORY, "out of memory for a picture");
+    for (size_t i = 0; i < count; i++)
+        draw_image(p, GAP + i % across * wide, GAP + i / across * high, image, x + i * each, of);
+    return VOCODE_OK;
+}
+
 static vocode_status draw_images(const vectors_model *model, const arguments *given, image_size image,
                                  const npy_array *context, picture *p, vocode_error *error) {
-    size_t count = context->count ? smaller(context->shape[0], MOST_IMAGES) : MOST_IMAGES, across = 1;
-    size_t each = model->channels;
-    while (across * across < count) across++;
-    size_t wide = image.width * ZOOM + GAP, high = image.height * ZOOM + GAP;
-    float *x = calloc(count * each, sizeof *x);
+    size_t count = context->count ? smaller(context->shape[0], MOST_IMAGES) : MOST_IMAGES;
+    float *x = calloc(count * model->channels, sizeof *x);
     const float *conditions = context->count ? context->data : NULL;
     vocode_status status =
-        x && picture_new(p, across * wide + GAP, tiles_of(count, across) * high + GAP)
-            ? vectors_sample(model, conditions, count, given->seed.integer, threads_of(given), x, error)
-            : failed(error, VOCODE_MEMORY, "out of memory for a picture");
-    range of = {0};
-    if (status == VOCODE_OK && !range_of(x, count * each, &of))
-        status = failed(error, VOCODE_MEMORY, "out of memory for a picture");
-    for (size_t i = 0; status == VOCODE_OK && i < count; i++)
-        draw_image(p, GAP + i % across * wide, GAP + i / across * high, image, x + i * each, of);
+        x ? vectors_sample(model, conditions, count, given->seed.integer, threads_of(given), x, error)
+          : failed(error, VOCODE_MEMORY, "out of memory for a picture");
+    if (status == VOCODE_OK) status = draw_grid(image, x, count, p, error);
+    free(x);
+    return status;
+}
+
+/* What draws of an autoencoder's latent stand for. */
+static vocode_status draw_means(const vae *model, const arguments *given, picture *p, vocode_error *error) {
+    image_size image = shown_as((image_size){model->sizes.height, model->sizes.width, 1}, model->sizes.channels);
+    if (!image.height)
+        return failed(error, VOCODE_UNSUPPORTED,
+                      "%s: expected images of up to 256 x 256 pixels, found rows of %zu numbers", given->items[1],
+                      model->sizes.channels);
+    float *x = calloc(MOST_IMAGES * model->sizes.channels, sizeof *x);
+    vocode_status status = x ? vae_sample(model, MOST_IMAGES, given->seed.integer, true, x, error)
+                             : failed(error, VOCODE_MEMORY, "out of memory for a picture");
+    if (status == VOCODE_OK) status = draw_grid(image, x, MOST_IMAGES, p, error);
     free(x);
     return status;
 }
@@ -182,20 +212,9 @@ static vocode_status write_picture(const char *path, const picture *p, vocode_er
     return status;
 }
 
-/* What a model's rows are drawn as; all 0 where they are no images. */
-static image_size image_of(const vectors_model *model) {
-    static const size_t most = 256;
-    image_size image = model->image;
-    size_t side = (size_t)lround(sqrt((double)model->channels));
-    if (!image.height && side > 1 && side * side == model->channels) image = (image_size){side, side, 1};
-    if (!image.planes) image.planes = 1;
-    bool shown = image.planes == 1 || image.planes == COLOURS;
-    return shown && image.height <= most && image.width <= most ? image : (image_size){0};
-}
-
 static vocode_status draw(const vectors_model *model, const arguments *given, const npy_array *context, picture *p,
                           vocode_error *error) {
-    image_size image = image_of(model);
+    image_size image = shown_as(model->image, model->channels);
     if (image.height) {
         TRY(context_check(given, model, context, error));
         return draw_images(model, given, image, context, p, error);
@@ -209,8 +228,22 @@ static vocode_status draw(const vectors_model *model, const arguments *given, co
                   given->items[1], model->channels);
 }
 
+static vocode_status plot_means(const arguments *given, vocode_error *error) {
+    vae *model;
+    picture p = {0};
+    if (given->context.given)
+        return failed(error, VOCODE_UNSUPPORTED, "%s: an autoencoder takes no --context", given->items[1]);
+    TRY(vae_open(given->items[1], &model, error));
+    vocode_status status = draw_means(model, given, &p, error);
+    if (status == VOCODE_OK) status = write_picture(given->items[2], &p, error);
+    free(p.rgb);
+    vae_free(model);
+    return status;
+}
+
 vocode_status flow_plot(const arguments *given, console *out, vocode_error *error) {
     (void)out;
+    if (vae_is(given->items[1])) return plot_means(given, error);
     vectors_model *model;
     npy_array context = {0};
     picture p = {0};

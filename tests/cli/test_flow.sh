@@ -116,6 +116,8 @@ prints '^drawn.npy  log probability at least -[0-9.]+ nats a row \+- [0-9.]+  wi
 run 0 vocode flow encode auto drawn.npy z.npy
 run 0 vocode flow decode auto z.npy means.npy
 run 0 vocode flow sample auto 7 means.npy --means
+run 0 vocode flow plot auto auto.png
+[ "$(head -c 4 auto.png | tail -c 3)" = PNG ] || wrong "auto.png is no PNG"
 refuses 'half.npy: row [0-9]+, column [0-9]+: expected a whole number' vocode flow vae half.npy new --epochs 1
 refuses 'means.npy: row 0, column 0: expected a whole number from 0 to 1' vocode flow score auto means.npy
 refuses 'x.npy: expected rows of 2 numbers for auto, found 3' vocode flow decode auto x.npy new

@@ -26,9 +26,9 @@ static const option_row options[] = {
     {"valid", 0, "FRACTION", OPTION_NUMBER, offsetof(arguments, valid), .least = 1e-6, .most = 0.9,
      .doc = "fit, vae: the share of rows that is held out to stop by (default: 0.1)"},
     {"epochs", 0, "N", OPTION_INTEGER, offsetof(arguments, epochs), .least = 1, .most = 1e6,
-     .doc =
-         "fit: at most so many passes over the rows (default: as many as make 20000 steps, 50 to 1000); vae: so many "
-         "(default: 500)"},
+     .doc = "fit: at most so many passes over the rows (default: as many as make 20000 steps, of images 800, 50 to "
+            "1000); vae: so many "
+            "(default: 500)"},
     {"patience", 0, "N", OPTION_INTEGER, offsetof(arguments, patience), .least = 1, .most = 1e6,
      .doc = "fit: epochs without improvement after which it ends (default: a quarter of --epochs)"},
     {"batch", 0, "N", OPTION_INTEGER, offsetof(arguments, batch), .least = 1, .most = 1e6,

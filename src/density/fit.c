@@ -25,6 +25,7 @@ enum {
     JUDGEMENTS = 25,
 
     USUAL_BATCH = 256,
+    IMAGE_BATCH = 128,
     MATCHING_BATCH = 1024
 };
 
@@ -220,10 +221,12 @@ static vocode_status validate(fit *self, const real *x, const real *context, dou
     return VOCODE_OK;
 }
 
-enum { USUAL_STEPS = 20000, LEAST_EPOCHS = 50, MOST_EPOCHS = 1000 };
+/* Images have many numbers a row, which are soon known by heart. */
+enum { USUAL_STEPS = 20000, IMAGE_STEPS = 800, LEAST_EPOCHS = 50, MOST_EPOCHS = 1000 };
 
 static size_t epochs_of(const fit *self) {
-    size_t steps = tiles_of(self->train, self->batch), epochs = tiles_of(USUAL_STEPS, steps);
+    size_t steps = tiles_of(self->train, self->batch),
+           epochs = tiles_of(self->model->image.height ? IMAGE_STEPS : USUAL_STEPS, steps);
     if (self->options.epochs) return self->options.epochs;
     return epochs < LEAST_EPOCHS ? LEAST_EPOCHS : smaller(epochs, MOST_EPOCHS);
 }
@@ -317,7 +320,8 @@ vocode_status fit_vectors(vectors_model *model, const real *x, const real *conte
     vocode_error unused;
     if (options->method == FIT_QUICKEST)
         self.options.method = matching_allowed(model, &unused) == VOCODE_OK ? FIT_MATCHING : FIT_LIKELIHOOD;
-    if (!options->batch) self.options.batch = self.options.method == FIT_MATCHING ? MATCHING_BATCH : USUAL_BATCH;
+    size_t usual = model->image.height ? IMAGE_BATCH : USUAL_BATCH;
+    if (!options->batch) self.options.batch = self.options.method == FIT_MATCHING ? MATCHING_BATCH : usual;
     self.train = rows_for_training(rows, options->valid);
     self.batch = smaller(self.options.batch, self.train);
     self.shards = tiles_of(self.batch, VECTORS_SHARD);

@@ -16,8 +16,8 @@ typedef enum fit_method { FIT_LIKELIHOOD, FIT_MATCHING, FIT_QUICKEST } fit_metho
 typedef struct fit_options {
     fit_method method;
     double valid;             /* the share of rows that is held out, in (0, 1) */
-    size_t batch;             /* 0: 256, or 1024 for matching */
-    size_t epochs;            /* 0: as many as make some 20000 steps, 50 at least and 1000 at most */
+    size_t batch;             /* 0: 256, images 128, matching 1024 */
+    size_t epochs;            /* 0: as many as make some 20000 steps, images 800, 50 at least and 1000 at most */
     size_t patience;          /* 0: a quarter of the epochs */
     double rate, decay, clip; /* of AdamW; the gradient's norm is at most clip */
     double keep;              /* of the parameters' mean, a step: in [0, 1) */

@@ -147,15 +147,19 @@ static vocode_status image_levels(flow_dims dims, param_set *set, flow **out, vo
     size_t given = dims.cond_channels;
     add(&b, "actnorm", NULL, 16, 0);
     add(&b, "masked",
-        "{\"network\": \"conv\", \"channels\": 2, \"layers\": 1, \"mask\": \"checkerboard\", \"width\": 4}", 16, given);
+        "{\"network\": \"conv\", \"channels\": 2, \"layers\": 1, \"mask\": \"checkerboard\", \"width\": 4, \"scale\": "
+        "\"bounded\"}",
+        16, given);
     add(&b, "squeeze2d", "{\"width\": 4}", 16, 0);
     add(&b, "masked",
         "{\"network\": \"conv\", \"channels\": 2, \"layers\": 1, \"mask\": \"channelwise\", \"width\": 2, \"planes\": "
-        "4}",
+        "4, \"scale\": \"bounded\"}",
         16, given);
     add(&b, "factor", "{\"planes\": 4}", 16, 0);
     join(&b, 0);
-    add(&b, "masked", "{\"channels\": 3, \"mask\": \"checkerboard_turned\", \"width\": 2, \"planes\": 2}", 8, given);
+    add(&b, "masked",
+        "{\"channels\": 3, \"mask\": \"checkerboard_turned\", \"width\": 2, \"planes\": 2, \"scale\": \"bounded\"}", 8,
+        given);
     join_levels(&b, 0, (const size_t[]){8, 0});
     return finish(&b, out);
 }

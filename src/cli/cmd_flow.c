@@ -57,6 +57,8 @@ static const option_row options[] = {
      .doc = "score of an autoencoder: draws of every row (default: 100)"},
     {"means", 0, NULL, OPTION_FLAG, offsetof(arguments, means),
      .doc = "sample of an autoencoder: what draws of the latent stand for, not draws of the pixels"},
+    {"draw", 0, NULL, OPTION_FLAG, offsetof(arguments, draw),
+     .doc = "encode of an autoencoder: a draw of the posterior, of --seed, not its middle"},
     {"seed", 0, "N", OPTION_INTEGER, offsetof(arguments, seed),
      .doc = "of the weights and the order of rows, or of the samples (default: 0)"},
     OPTION_THREADS,
@@ -100,6 +102,9 @@ static int run_command(const arguments *given, console *out) {
     if ((what->run == flow_fit || what->run == flow_vi) && !given->flow.given)
         return console_usage(out, command_flow.name, "%s: --flow is missing: which flow to fit (vocode flow list)",
                              what->name);
+    if (what->run == flow_vae && (given->flow.given || given->context.given))
+        return console_usage(out, command_flow.name, "vae: expected no --%s; the flow of the posterior is --posterior",
+                             given->flow.given ? "flow" : "context");
     return console_finish(out, what->run(given, out, &error), &error);
 }
 

@@ -3,6 +3,7 @@
 #define CLI_FLOW_ACTIONS_H
 
 #include "cli/options.h"
+#include "density/vae.h"
 #include "density/vectors.h"
 #include "io/npy.h"
 
@@ -17,7 +18,10 @@ vocode_status flow_vi(const arguments *given, console *out, vocode_error *error)
 vocode_status flow_vae(const arguments *given, console *out, vocode_error *error);
 vocode_status flow_list(const arguments *given, console *out, vocode_error *error);
 
-/* The same of a model that flow_vae wrote. */
+/* The model items[1] that flow_vae wrote, of which there is no --context. */
+vocode_status vae_open_without_context(const arguments *given, vae **out, vocode_error *error);
+
+/* The same of such a model. */
 vocode_status vae_sample_to(const arguments *given, size_t rows, vocode_error *error);
 vocode_status vae_score_rows(const arguments *given, console *out, vocode_error *error);
 vocode_status vae_encode_to(const arguments *given, vocode_error *error);
@@ -28,6 +32,15 @@ vocode_status vae_decode_to(const arguments *given, vocode_error *error);
 vocode_status rows_read(const char *path, npy_array *out, vocode_error *error);
 size_t rows_width(const npy_array *rows);     /* numbers of a row */
 image_size rows_image(const npy_array *rows); /* all 0 where they are no images */
+
+/* VOCODE_SHAPE where rows have not so many numbers, or are images of another size than the model's; rows that are none
+ * may be any of as many numbers. */
+vocode_status rows_fit(const char *path, const npy_array *rows, size_t channels, image_size wanted, const char *model,
+                       vocode_error *error);
+
+/* Writes values [rows, channels], with the axes of images where they are some. */
+vocode_status rows_put(const char *path, const float *values, size_t rows, size_t channels, image_size image,
+                       vocode_error *error);
 
 /* --context, or an empty array where it is not given; it must have so many rows (0: any number). */
 vocode_status context_read(const arguments *given, size_t rows, npy_array *out, vocode_error *error);

@@ -7,7 +7,6 @@
 
 #include "cli/flow_actions.h"
 #include "cli/interrupt.h"
-#include "density/vae.h"
 #include "io/atomic.h"
 #include "io/png.h"
 
@@ -188,11 +187,11 @@ static vocode_status draw_images(const vectors_model *model, const arguments *gi
 
 /* What draws of an autoencoder's latent stand for. */
 static vocode_status draw_means(const vae *model, const arguments *given, picture *p, vocode_error *error) {
-    image_size image = shown_as((image_size){model->sizes.height, model->sizes.width, 1}, model->sizes.channels);
+    image_size image = shown_as(model->sizes.image, model->sizes.channels);
     if (!image.height)
         return failed(error, VOCODE_UNSUPPORTED,
-                      "%s: expected images of up to 256 x 256 pixels, found rows of %zu numbers", given->items[1],
-                      model->sizes.channels);
+                      "%s: expected images of up to 256 x 256 pixels of 1 or 3 channels, found rows of %zu numbers",
+                      given->items[1], model->sizes.channels);
     float *x = calloc(MOST_IMAGES * model->sizes.channels, sizeof *x);
     vocode_status status = x ? vae_sample(model, MOST_IMAGES, given->seed.integer, true, x, error)
                              : failed(error, VOCODE_MEMORY, "out of memory for a picture");
@@ -231,9 +230,7 @@ static vocode_status draw(const vectors_model *model, const arguments *given, co
 static vocode_status plot_means(const arguments *given, vocode_error *error) {
     vae *model;
     picture p = {0};
-    if (given->context.given)
-        return failed(error, VOCODE_UNSUPPORTED, "%s: an autoencoder takes no --context", given->items[1]);
-    TRY(vae_open(given->items[1], &model, error));
+    TRY(vae_open_without_context(given, &model, error));
     vocode_status status = draw_means(model, given, &p, error);
     if (status == VOCODE_OK) status = write_picture(given->items[2], &p, error);
     free(p.rgb);

@@ -6,7 +6,6 @@
 #include "cli/arrays.h"
 #include "cli/flow_actions.h"
 #include "density/spec.h"
-#include "density/vae.h"
 
 /* What all of them read. */
 typedef struct opened {
@@ -42,15 +41,15 @@ vocode_status context_check(const arguments *given, const vectors_model *model, 
     return width ? check_finite(given->context.text, context, error) : VOCODE_OK;
 }
 
-/* Images have the model's size; a row that is none may be any of as many numbers. */
-static vocode_status check_rows(const arguments *given, const char *path, const opened *it, vocode_error *error) {
-    image_size found = rows_image(&it->rows), wanted = it->model->image;
-    if (rows_width(&it->rows) != it->model->channels)
-        return failed(error, VOCODE_SHAPE, "%s: expected rows of %zu numbers for %s, found %zu", path,
-                      it->model->channels, given->items[1], rows_width(&it->rows));
+vocode_status rows_fit(const char *path, const npy_array *rows, size_t channels, image_size wanted, const char *model,
+                       vocode_error *error) {
+    image_size found = rows_image(rows);
+    if (rows_width(rows) != channels)
+        return failed(error, VOCODE_SHAPE, "%s: expected rows of %zu numbers for %s, found %zu", path, channels, model,
+                      rows_width(rows));
     if (found.height && wanted.height && (found.height != wanted.height || found.width != wanted.width))
         return failed(error, VOCODE_SHAPE, "%s: expected images of %zu x %zu pixels for %s, found %zu x %zu", path,
-                      wanted.height, wanted.width, given->items[1], found.height, found.width);
+                      wanted.height, wanted.width, model, found.height, found.width);
     return VOCODE_OK;
 }
 
@@ -60,7 +59,7 @@ static vocode_status open_all(const arguments *given, const char *path, size_t c
     if (path) {
         TRY(rows_read(path, &it->rows, error));
         count = it->rows.shape[0];
-        TRY(check_rows(given, path, it, error));
+        TRY(rows_fit(path, &it->rows, it->model->channels, it->model->image, given->items[1], error));
         TRY(check_finite(path, &it->rows, error));
     }
     TRY(context_read(given, count, &it->context, error));
@@ -86,12 +85,17 @@ static float *new_rows(const opened *it, size_t rows, vocode_error *error) {
     return values;
 }
 
+vocode_status rows_put(const char *path, const float *values, size_t rows, size_t channels, image_size image,
+                       vocode_error *error) {
+    const size_t shape[] = {rows, image.height ? image.height : channels, image.width, image.planes};
+    return array_put(path, values, image.planes ? 4 : image.height ? 3 : 2, shape, error);
+}
+
 /* Data have the shape of those that the model was fitted to. */
 static vocode_status finish_data(const char *path, const opened *it, size_t rows, vocode_status status, float *values,
                                  vocode_error *error) {
-    image_size image = it->model->image;
-    const size_t shape[] = {rows, image.height ? image.height : it->model->channels, image.width, image.planes};
-    if (status == VOCODE_OK) status = array_put(path, values, image.planes ? 4 : image.height ? 3 : 2, shape, error);
+    const vectors_model *model = it->model;
+    if (status == VOCODE_OK) status = rows_put(path, values, rows, model->channels, model->image, error);
     free(values);
     return status;
 }

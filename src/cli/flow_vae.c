@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/arrays.h"
 #include "cli/flow_actions.h"
 #include "cli/interrupt.h"
-#include "density/vae.h"
 
 enum { LATENT = 16, HIDDEN = 128, DEPTH = 1, JUDGING_DRAWS = 100 };
 
@@ -38,30 +38,12 @@ static vae_options options_of(const arguments *given) {
     return options;
 }
 
-/* Rows, or images [n, height, width]. */
-static vocode_status read_images(const char *path, npy_array *out, vocode_error *error) {
-    TRY(npy_read(path, out, error));
-    vocode_status status = VOCODE_OK;
-    if (out->rank < 1 || out->rank > 3)
-        status = failed(error, VOCODE_SHAPE, "%s: expected rows [n, d] or images [n, height, width], found %d axes",
-                        path, out->rank);
-    else if (out->count == 0)
-        status = failed(error, VOCODE_SHAPE, "%s: expected at least one row of one number, found an empty array", path);
-    if (status != VOCODE_OK) npy_free(out);
-    return status;
-}
-
-static size_t width_of(const npy_array *x) {
-    return x->count / x->shape[0];
-}
-
 static vae_sizes sizes_of(const arguments *given, const npy_array *x) {
     double most = 1;
     for (size_t i = 0; i < x->count; i++) most = fmax(most, (double)x->data[i]);
     size_t levels = isfinite(most) && most < (1 << 20) ? (size_t)ceil(most) : 1;
-    return (vae_sizes){.channels = width_of(x),
-                       .height = x->rank == 3 ? x->shape[1] : 0,
-                       .width = x->rank == 3 ? x->shape[2] : 0,
+    return (vae_sizes){.channels = rows_width(x),
+                       .image = rows_image(x),
                        .levels = given->levels.given ? given->levels.integer : levels,
                        .latent = given->latent.given ? given->latent.integer : LATENT,
                        .hidden = given->hidden.given ? given->hidden.integer : HIDDEN,
@@ -90,12 +72,18 @@ static vocode_status fit(const arguments *given, const npy_array *x, console *ou
 
 vocode_status flow_vae(const arguments *given, console *out, vocode_error *error) {
     npy_array x;
-    TRY(read_images(given->items[1], &x, error));
+    TRY(rows_read(given->items[1], &x, error));
     interrupt_hold(given->items[2]);
     vocode_status status = fit(given, &x, out, error);
     interrupt_release();
     npy_free(&x);
     return status;
+}
+
+vocode_status vae_open_without_context(const arguments *given, vae **out, vocode_error *error) {
+    if (given->context.given)
+        return failed(error, VOCODE_UNSUPPORTED, "%s: an autoencoder takes no --context", given->items[1]);
+    return vae_open(given->items[1], out, error);
 }
 
 /* The model items[1], and rows of so many numbers of items[2] unless no width is wanted. */
@@ -111,20 +99,15 @@ static void close_all(opened *it) {
 
 static vocode_status open_all(const arguments *given, bool codes, opened *it, vocode_error *error) {
     *it = (opened){0};
-    if (given->context.given)
-        return failed(error, VOCODE_UNSUPPORTED, "%s: an autoencoder takes no --context", given->items[1]);
-    TRY(vae_open(given->items[1], &it->model, error));
-    TRY(read_images(given->items[2], &it->rows, error));
-    size_t width = codes ? it->model->sizes.latent : it->model->sizes.channels;
-    if (width_of(&it->rows) == width) return VOCODE_OK;
-    return failed(error, VOCODE_SHAPE, "%s: expected rows of %zu numbers for %s, found %zu", given->items[2], width,
-                  given->items[1], width_of(&it->rows));
+    TRY(vae_open_without_context(given, &it->model, error));
+    TRY(rows_read(given->items[2], &it->rows, error));
+    const vae_sizes *sizes = &it->model->sizes;
+    return codes ? rows_fit(given->items[2], &it->rows, sizes->latent, (image_size){0}, given->items[1], error)
+                 : rows_fit(given->items[2], &it->rows, sizes->channels, sizes->image, given->items[1], error);
 }
 
 static vocode_status write_rows(const char *path, const vae *model, const float *x, size_t rows, vocode_error *error) {
-    const vae_sizes *sizes = &model->sizes;
-    const size_t images[] = {rows, sizes->height, sizes->width}, plain[] = {rows, sizes->channels};
-    return npy_write(path, x, sizes->height ? 3 : 2, sizes->height ? images : plain, error);
+    return rows_put(path, x, rows, model->sizes.channels, model->sizes.image, error);
 }
 
 static float *new_rows(size_t rows, size_t width, vocode_error *error) {
@@ -136,9 +119,7 @@ static float *new_rows(size_t rows, size_t width, vocode_error *error) {
 
 vocode_status vae_sample_to(const arguments *given, size_t rows, vocode_error *error) {
     vae *model;
-    if (given->context.given)
-        return failed(error, VOCODE_UNSUPPORTED, "%s: an autoencoder takes no --context", given->items[1]);
-    TRY(vae_open(given->items[1], &model, error));
+    TRY(vae_open_without_context(given, &model, error));
     float *x = new_rows(rows, model->sizes.channels, error);
     vocode_status status =
         x ? vae_sample(model, rows, given->seed.integer, given->means.given, x, error) : VOCODE_MEMORY;
@@ -205,9 +186,10 @@ vocode_status vae_encode_to(const arguments *given, vocode_error *error) {
     if (status == VOCODE_OK) {
         const size_t shape[] = {it.rows.shape[0], it.model->sizes.latent};
         float *z = new_rows(shape[0], shape[1], error);
-        status = z ? vae_encode(it.model, it.rows.data, shape[0], z, error) : VOCODE_MEMORY;
+        const uint64_t seed = given->seed.integer, *chance = given->draw.given ? &seed : NULL;
+        status = z ? vae_encode(it.model, it.rows.data, shape[0], chance, z, error) : VOCODE_MEMORY;
         if (z && status != VOCODE_OK) failed_in(error, status, given->items[2]);
-        if (status == VOCODE_OK) status = npy_write(given->items[3], z, 2, shape, error);
+        if (status == VOCODE_OK) status = array_write(given->items[3], z, shape[0], shape[1], error);
         free(z);
     }
     close_all(&it);

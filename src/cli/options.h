@@ -37,7 +37,7 @@ typedef struct arguments {
     option_value sigma, seed, noise, mel, mel_preset, mel_match, refine, denoise, precision, steps;
     option_value format, raw, gain, layout, preset, license, strength, html;
     option_value chunk, mel_stream, seconds;
-    option_value posterior, latent, hidden, depth, levels, draws, warm, means;
+    option_value posterior, latent, hidden, depth, levels, draws, draw, warm, means;
     option_value flow, base, train, dequantize, context, valid, epochs, patience, batch, rate, anneal, tries;
     option_value out, resume, warm_start, trace;
     option_value training, recordings;

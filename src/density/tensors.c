@@ -37,6 +37,12 @@ vocode_status tensors_open(const char *path, st_file **file, json_t **config, vo
     return status;
 }
 
+size_t tensors_limit(const st_file *file) {
+    size_t total = 0;
+    for (size_t i = 0; i < st_count(file); i++) total += st_at(file, i)->count; /* cannot wrap: they are in the file */
+    return total;
+}
+
 vocode_status tensors_read(param_set *set, const st_file *file, const char *of, const char *path, vocode_error *error) {
     if (st_count(file) != set->count)
         return failed(error, VOCODE_SHAPE, "%s: expected %zu tensors for %.200s, found %zu", path, set->count, of,

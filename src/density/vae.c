@@ -45,8 +45,11 @@ static vocode_status build(vae *model, vocode_error *error) {
     return param_allocate(&model->set, error);
 }
 
-/* Everything but values. */
-static vocode_status make(const vae_sizes *sizes, vae **out, vocode_error *error) {
+/* Of a model that no file holds. */
+static const size_t no_limit = SIZE_MAX / 64;
+
+/* Everything but values, with at most so many parameters. */
+static vocode_status make(const vae_sizes *sizes, size_t limit, vae **out, vocode_error *error) {
     *out = NULL;
     if (!sizes->channels || !sizes->levels || !sizes->latent || !sizes->hidden || !sizes->depth)
         return failed(error, VOCODE_VALUE,
@@ -62,18 +65,21 @@ static vocode_status make(const vae_sizes *sizes, vae **out, vocode_error *error
     }
     *model = (vae){.sizes = *sizes, .valid_elbo = NAN};
     model->sizes.posterior = posterior;
-    model->set.limit = SIZE_MAX / 64;
+    model->set.limit = limit;
     model->choices = aligned_new(sizes->levels + 1, sizeof *model->choices);
     vocode_status status =
         model->choices ? build(model, error) : failed(error, VOCODE_MEMORY, "out of memory for a model");
     for (size_t k = 0; status == VOCODE_OK && k < sizes->levels; k++)
         model->choices[k + 1] = model->choices[k] + log((double)(sizes->levels - k) / (double)(k + 1));
-    if (status != VOCODE_OK) {
-        vae_free(model);
-        return status;
+    if (status == VOCODE_OK) {
+        *out = model;
+        return VOCODE_OK;
     }
-    *out = model;
-    return VOCODE_OK;
+    if (limit < no_limit && model->set.total > limit)
+        status = failed(error, VOCODE_FORMAT, "its configuration asks for more parameters than the %zu numbers in it",
+                        limit);
+    vae_free(model);
+    return status;
 }
 
 vocode_status vae_prepare(vae *model, vocode_error *error) {
@@ -84,7 +90,7 @@ vocode_status vae_prepare(vae *model, vocode_error *error) {
 }
 
 vocode_status vae_create(const vae_sizes *sizes, uint64_t seed, vae **out, vocode_error *error) {
-    TRY(make(sizes, out, error));
+    TRY(make(sizes, no_limit, out, error));
     vae *model = *out;
     model->encoder->type->init(model->encoder, seed);
     model->decoder->type->init(model->decoder, seed);
@@ -109,12 +115,12 @@ void vae_free(vae *model) {
 
 vocode_status vae_save(const vae *model, const char *path, vocode_error *error) {
     const vae_sizes *sizes = &model->sizes;
-    json_t *config =
-        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:{s:I, s:I}}", "kind", "vae", "channels",
-                  (json_int_t)sizes->channels, "height", (json_int_t)sizes->height, "width", (json_int_t)sizes->width,
-                  "levels", (json_int_t)sizes->levels, "latent", (json_int_t)sizes->latent, "hidden",
-                  (json_int_t)sizes->hidden, "depth", (json_int_t)sizes->depth, "posterior", sizes->posterior,
-                  "training", "rows", (json_int_t)model->rows, "epochs", (json_int_t)model->epochs);
+    json_t *config = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:{s:I, s:I}}", "kind", "vae", "channels",
+        (json_int_t)sizes->channels, "height", (json_int_t)sizes->image.height, "width", (json_int_t)sizes->image.width,
+        "planes", (json_int_t)sizes->image.planes, "levels", (json_int_t)sizes->levels, "latent",
+        (json_int_t)sizes->latent, "hidden", (json_int_t)sizes->hidden, "depth", (json_int_t)sizes->depth, "posterior",
+        sizes->posterior, "training", "rows", (json_int_t)model->rows, "epochs", (json_int_t)model->epochs);
     if (config && isfinite(model->valid_elbo))
         json_object_set_new(json_object_get(config, "training"), "valid_elbo", json_real(model->valid_elbo));
     char *text = config ? json_print(config, 0) : NULL;
@@ -122,20 +128,23 @@ vocode_status vae_save(const vae *model, const char *path, vocode_error *error) 
     return tensors_write(&model->set, text, path, error);
 }
 
-#define SIZE(member, from)                                                                                            \
-    {                                                                                                                 \
-        .name = #member, .type = CONFIG_INT, .offset = offsetof(vae_sizes, member), .least = (from), .most = 1 << 20, \
-        .required = 1                                                                                                 \
+#define SIZE(what, member)                                                                                      \
+    {                                                                                                           \
+        .name = (what), .type = CONFIG_INT, .offset = offsetof(vae_sizes, member), .least = 1, .most = 1 << 20, \
+        .required = 1                                                                                           \
     }
+#define IMAGE(what, member) \
+    { .name = (what), .type = CONFIG_INT, .offset = offsetof(vae_sizes, image.member), .least = 0, .most = 1 << 20 }
 static const config_key keys[] = {
     {.name = "kind", .type = CONFIG_OTHER},
-    SIZE(channels, 1),
-    SIZE(height, 0),
-    SIZE(width, 0),
-    SIZE(levels, 1),
-    SIZE(latent, 1),
-    SIZE(hidden, 1),
-    SIZE(depth, 1),
+    SIZE("channels", channels),
+    IMAGE("height", height),
+    IMAGE("width", width),
+    IMAGE("planes", planes),
+    SIZE("levels", levels),
+    SIZE("latent", latent),
+    SIZE("hidden", hidden),
+    SIZE("depth", depth),
     {.name = "posterior", .type = CONFIG_OTHER},
     {.name = "training", .type = CONFIG_OTHER},
 };
@@ -153,11 +162,12 @@ static vocode_status open_config(const json_t *config, const st_file *file, cons
             kind ? kind : "none");
     if (!posterior) return failed(error, VOCODE_VALUE, "%s: expected \"posterior\" in its config, found none", path);
     TRY(config_read(config, keys, sizeof keys / sizeof *keys, &sizes, path, error));
-    if ((sizes.height || sizes.width) && sizes.height * sizes.width != sizes.channels)
-        return failed(error, VOCODE_VALUE, "%s: expected images of %zu pixels, found %zu by %zu", path, sizes.channels,
-                      sizes.height, sizes.width);
+    if ((sizes.image.height || sizes.image.width || sizes.image.planes) && image_count(sizes.image) != sizes.channels)
+        return failed(error, VOCODE_VALUE, "%s: expected images of %zu numbers, found %zu x %zu pixels", path,
+                      sizes.channels, sizes.image.height, sizes.image.width);
     sizes.posterior = posterior;
-    TRY(make(&sizes, out, error));
+    vocode_status made = make(&sizes, tensors_limit(file), out, error);
+    if (made != VOCODE_OK) return failed_in(error, made, path);
     vae *model = *out;
     model->rows = (size_t)json_integer_value(json_object_get(training, "rows"));
     model->epochs = (size_t)json_integer_value(json_object_get(training, "epochs"));

@@ -11,14 +11,16 @@
 #ifndef DENSITY_VAE_H
 #define DENSITY_VAE_H
 
+#include "density/image.h"
 #include "flows/flow.h"
 #include "nn/network.h"
 
 typedef struct vae_sizes {
-    size_t channels, height, width; /* height width == channels where rows are images, else both 0 */
-    size_t levels;                  /* L, the largest number that may occur */
-    size_t latent, hidden, depth;   /* hidden layers of both networks */
-    const char *posterior;          /* "mean-field", "planar", "iaf", or a line for flows from noise to z (spec.h) */
+    size_t channels;
+    image_size image;             /* of so many numbers as channels; all 0 where rows are no images */
+    size_t levels;                /* L, the largest number that may occur */
+    size_t latent, hidden, depth; /* hidden layers of both networks */
+    const char *posterior;        /* "mean-field", "planar", "iaf", or a line for flows from noise to z (spec.h) */
 } vae_sizes;
 
 typedef struct vae {
@@ -66,8 +68,9 @@ vocode_status vae_run(const vae *model, compute *work, arena *tape, const vae_ba
 vocode_status vae_score(const vae *model, const real *x, size_t rows, size_t draws, uint64_t seed, int threads,
                         double *elbo, double *tighter, vocode_error *error);
 
-/* z of the middle of q(z | x), e = 0. */
-vocode_status vae_encode(const vae *model, const real *x, size_t rows, real *z, vocode_error *error);
+/* z of the middle of q(z | x), e = 0; with a seed a draw of q(z | x). */
+vocode_status vae_encode(const vae *model, const real *x, size_t rows, const uint64_t *seed, real *z,
+                         vocode_error *error);
 
 /* x [rows, channels]: the means of p(x | z). */
 vocode_status vae_decode(const vae *model, const real *z, size_t rows, real *x, vocode_error *error);
@@ -98,8 +101,8 @@ typedef struct vae_watch {
 } vae_watch;
 
 /* By AdamW on shuffled batches; kept is the mean of the parameters over the last steps (fit.h) after the epoch that
- * gives the held-out rows the best ELBO. VOCODE_VALUE: fewer than two rows, what vae_check refuses, a fit that runs
- * away. */
+ * gives the held-out rows the best ELBO. VOCODE_VALUE: fewer than two rows, one number everywhere, what vae_check
+ * refuses, a fit that runs away. */
 vocode_status vae_fit(vae *model, const real *x, size_t rows, const vae_options *options, const vae_watch *watch,
                       vocode_error *error);
 

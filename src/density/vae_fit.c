@@ -207,6 +207,10 @@ vocode_status vae_fit(vae *model, const real *x, size_t rows, const vae_options 
         return failed(error, VOCODE_VALUE, "expected at least 2 rows to fit and to hold out, found %zu", rows);
     TRY(rows_check(x, rows, model->sizes.channels, "rows", error));
     TRY(vae_check(model, x, rows, error));
+    size_t alike = 1, all = rows * model->sizes.channels;
+    while (alike < all && x[alike] == x[0]) alike++;
+    if (alike == all)
+        return failed(error, VOCODE_VALUE, "expected numbers that vary, found %g everywhere", (double)x[0]);
     fit self = {.model = model, .options = *options, .x = x, .rows = rows};
     self.train = rows_for_training(rows, options->valid);
     self.batch = smaller(options->batch, self.train);

@@ -8,6 +8,8 @@
 
 enum { SHARD = 128 }; /* rows that one thread takes through everything */
 
+enum { CODE_STREAM = 0x10000, LEVEL_STREAM = 0x20000, POSTERIOR_STREAM = 0x30000 }; /* added to seeds */
+
 static const uint64_t golden = 0x9E3779B97F4A7C15u; /* between seeds */
 
 /* log(1 + e^a) */
@@ -253,22 +255,24 @@ vocode_status vae_score(const vae *model, const real *x, size_t rows, size_t dra
     return status;
 }
 
-vocode_status vae_encode(const vae *model, const real *x, size_t rows, real *z, vocode_error *error) {
+vocode_status vae_encode(const vae *model, const real *x, size_t rows, const uint64_t *seed, real *z,
+                         vocode_error *error) {
     size_t channels = model->sizes.channels, latent = model->sizes.latent;
     memory own;
     TRY(vae_check(model, x, rows, error));
-    real *middle = aligned_new(SHARD * latent, sizeof *middle);
-    vocode_status status = middle ? take_memory(model, SHARD, &own, error)
-                                  : failed(error, VOCODE_MEMORY, "out of memory to run the model");
+    real *noise = aligned_new(SHARD * latent, sizeof *noise);
+    vocode_status status =
+        noise ? take_memory(model, SHARD, &own, error) : failed(error, VOCODE_MEMORY, "out of memory to run the model");
     for (size_t first = 0; status == VOCODE_OK && first < rows; first += SHARD) {
         size_t count = smaller(SHARD, rows - first);
         const room its = take_room(model, &own.work, count);
-        status = posterior(model, &own.work, NULL, x + first * channels, middle, count, &its, NULL, error);
+        if (seed) rng_fill_normal(noise, count, latent, *seed + POSTERIOR_STREAM, first, 1);
+        status = posterior(model, &own.work, NULL, x + first * channels, noise, count, &its, NULL, error);
         memcpy(z + first * latent, its.z, count * latent * sizeof *z);
         arena_release(&own.work.scratch, 0);
     }
-    if (middle) give_back(&own);
-    aligned_free(middle);
+    if (noise) give_back(&own);
+    aligned_free(noise);
     return status;
 }
 
@@ -289,8 +293,6 @@ vocode_status vae_decode(const vae *model, const real *z, size_t rows, real *x, 
     give_back(&own);
     return status;
 }
-
-enum { CODE_STREAM = 0x10000, LEVEL_STREAM = 0x20000 };
 
 vocode_status vae_sample(const vae *model, size_t rows, uint64_t seed, bool means, real *x, vocode_error *error) {
     size_t channels = model->sizes.channels, latent = model->sizes.latent, levels = model->sizes.levels;

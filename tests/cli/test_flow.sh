@@ -114,10 +114,31 @@ run 0 vocode flow sample auto 7 drawn.npy
 run 0 vocode flow score auto drawn.npy rows.npy --draws 20
 prints '^drawn.npy  log probability at least -[0-9.]+ nats a row \+- [0-9.]+  with 20 weighted draws at least -[0-9.]+ \+- [0-9.]+  at most [0-9.]+ bits a number  7 rows$'
 run 0 vocode flow encode auto drawn.npy z.npy
+run 0 vocode flow encode auto drawn.npy again.npy --draw --seed 1
+differ z.npy again.npy
+run 0 vocode flow encode auto drawn.npy other.npy --draw --seed 2
+differ other.npy again.npy
 run 0 vocode flow decode auto z.npy means.npy
 run 0 vocode flow sample auto 7 means.npy --means
 run 0 vocode flow plot auto auto.png
 [ "$(head -c 4 auto.png | tail -c 3)" = PNG ] || wrong "auto.png is no PNG"
+helper header planes.npy "'|u1'" '(20, 1, 2, 3)' 0
+for i in $(seq 60); do printf '\0\1'; done >>planes.npy
+run 0 vocode flow vae planes.npy planes --posterior mean-field --latent 2 --hidden 8 --epochs 1
+run 0 vocode flow sample planes 3 colours.npy
+head -c 128 colours.npy | grep -q '(3, 1, 2, 3)' || wrong "colours.npy is not of the shape (3, 1, 2, 3)"
+run 0 vocode flow plot planes colours.png
+refuses 'z.npy: expected rows of 4 numbers for auto, found 2' vocode flow score auto z.npy
+helper header wide.npy "'|u1'" '(2, 1, 4)' 8
+refuses 'wide.npy: expected images of 2 x 2 pixels for auto, found 1 x 4' vocode flow score auto wide.npy
+helper header zero.npy "'|u1'" '(5, 4)' 20
+refuses 'zero.npy: expected numbers that vary, found 0 everywhere' vocode flow vae zero.npy new --epochs 1
+head -c 132 zero.npy >single.npy
+sed -i 's/(5, 4)/(1, 4)/' single.npy
+refuses 'single.npy: expected at least 2 rows' vocode flow vae single.npy new --epochs 1
+refuses 'auto: expected the kind waveglow.*found "vae"' vocode info auto
+misused 'vae: expected no --flow; the flow of the posterior is --posterior' vocode flow vae pixels.npy new --flow iaf
+misused 'vae: expected no --context' vocode flow vae pixels.npy new --context pixels.npy
 refuses 'half.npy: row [0-9]+, column [0-9]+: expected a whole number' vocode flow vae half.npy new --epochs 1
 refuses 'means.npy: row 0, column 0: expected a whole number from 0 to 1' vocode flow score auto means.npy
 refuses 'x.npy: expected rows of 2 numbers for auto, found 3' vocode flow decode auto x.npy new

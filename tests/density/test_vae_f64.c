@@ -177,7 +177,7 @@ static void files_hold_models(void **state) {
     assert_true(again->valid_elbo == -1.5 && strcmp(again->sizes.posterior, "planar:K=3") == 0);
     const vae *both[] = {model, again};
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(vae_encode(both[i], x, ROWS, z[i], &error), VOCODE_OK);
+        assert_int_equal(vae_encode(both[i], x, ROWS, NULL, z[i], &error), VOCODE_OK);
         assert_int_equal(vae_decode(both[i], z[i], ROWS, back[i], &error), VOCODE_OK);
     }
     assert_memory_equal(z[0], z[1], sizeof z[0]);
@@ -187,6 +187,59 @@ static void files_hold_models(void **state) {
     vae_free(again);
     unlink(path);
     assert_false(vae_is(path));
+}
+
+/* A file whose configuration is not that of its tensors. */
+static void files_that_claim_more_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        size_t latent, image;
+        const char *sentence;
+    } claims[] = {
+        {1 << 20, 0, "its configuration asks for more parameters than the"},
+        {LATENT - 1, 0, "expected"},
+        {LATENT, 5, "expected images of 6 numbers, found 5 x 2 pixels"},
+    };
+    char path[] = "/tmp/vae-XXXXXX";
+    close(mkstemp(path));
+    vae *model = new_model("iaf:layers=2,hidden=5,depth=1"), *again;
+    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
+        vocode_error error = {0};
+        model->sizes.latent = claims[i].latent;
+        model->sizes.image = (image_size){claims[i].image, claims[i].image ? 2 : 0, 0};
+        assert_int_equal(vae_save(model, path, &error), VOCODE_OK);
+        assert_int_not_equal(vae_open(path, &again, &error), VOCODE_OK);
+        assert_null(again);
+        if (!strstr(error.message, claims[i].sentence) || !strstr(error.message, path)) fail_msg("%s", error.message);
+    }
+    model->sizes.latent = LATENT;
+    vae_free(model);
+    unlink(path);
+}
+
+/* Draws of the posterior around its middle: for a Gaussian it is their mean. */
+static void codes_are_draws_of_the_posterior(void **state) {
+    (void)state;
+    enum { DRAWS = 2000 };
+    vocode_error error = {0};
+    real *x = calloc(DRAWS * CHANNELS, sizeof *x), *z = calloc(DRAWS * LATENT, sizeof *z), middle[LATENT];
+    fill_rows(x, 1);
+    for (size_t t = 1; t < DRAWS; t++) memcpy(x + t * CHANNELS, x, CHANNELS * sizeof *x);
+    vae *model = new_model("mean-field");
+    const uint64_t seed = 2;
+    assert_int_equal(vae_encode(model, x, 1, NULL, middle, &error), VOCODE_OK);
+    assert_int_equal(vae_encode(model, x, DRAWS, &seed, z, &error), VOCODE_OK);
+    for (size_t i = 0; i < LATENT; i++) {
+        double sum = 0, square = 0;
+        for (size_t t = 0; t < DRAWS; t++) {
+            double off = z[t * LATENT + i] - middle[i];
+            sum += off;
+            square += off * off;
+        }
+        assert_true(square > 0 && fabs(sum) < 4.5 * sqrt(square));
+    }
+    free(x), free(z);
+    vae_free(model);
 }
 
 static void samples_are_draws_of_their_means(void **state) {
@@ -254,6 +307,11 @@ static void what_cannot_be_is_refused(void **state) {
     vae *model;
     fill_rows(x, ROWS);
     refused(x, 1, "at least 2 rows");
+    for (size_t i = 0; i < ROWS * CHANNELS; i++) x[i] = 3;
+    refused(x, ROWS, "expected numbers that vary, found 3 everywhere");
+    fill_rows(x, ROWS);
+    x[CHANNELS + 2] = -1;
+    refused(x, ROWS, "row 1, column 2: expected a whole number from 0 to 4, found -1");
     x[CHANNELS + 2] = (real)0.5;
     refused(x, ROWS, "row 1, column 2: expected a whole number from 0 to 4, found 0.5");
     x[CHANNELS + 2] = 5;
@@ -278,9 +336,10 @@ static void what_cannot_be_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_are_the_differences),    cmocka_unit_test(divergences_are_as_known),
-        cmocka_unit_test(probabilities_sum_to_one),         cmocka_unit_test(files_hold_models),
-        cmocka_unit_test(samples_are_draws_of_their_means), cmocka_unit_test(fits_improve_at_any_number_of_threads),
+        cmocka_unit_test(gradients_are_the_differences),     cmocka_unit_test(divergences_are_as_known),
+        cmocka_unit_test(probabilities_sum_to_one),          cmocka_unit_test(files_hold_models),
+        cmocka_unit_test(files_that_claim_more_are_refused), cmocka_unit_test(codes_are_draws_of_the_posterior),
+        cmocka_unit_test(samples_are_draws_of_their_means),  cmocka_unit_test(fits_improve_at_any_number_of_threads),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 # What tools/bench measures in-process. Not tests: they need a quiet machine.
-option(VOCODE_BENCH "Build bench_kernels, bench_steps, bench_data, follow_steps and follow_steps_f64" OFF)
+option(VOCODE_BENCH "Build bench_kernels, bench_steps, bench_data, follow_steps, follow_steps_f64 and flow_costs" OFF)
 if(VOCODE_BENCH)
   add_executable(bench_kernels tools/bench/bench_kernels.c tools/bench/peak.c)
   target_include_directories(bench_kernels PRIVATE ${PROJECT_SOURCE_DIR}/tools)
@@ -12,4 +12,6 @@ if(VOCODE_BENCH)
   target_link_libraries(follow_steps PRIVATE vocode_train)
   add_executable(follow_steps_f64 tools/bench/follow_steps.c)
   target_link_libraries(follow_steps_f64 PRIVATE vocode_train_f64)
+  add_executable(flow_costs tools/bench/flow_costs.c)
+  target_link_libraries(flow_costs PRIVATE vocode_density)
 endif()

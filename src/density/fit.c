@@ -9,14 +9,8 @@
 #include "density/standard.h"
 #include "nn/batch_norm.h"
 
-const fit_options fit_defaults = {.method = FIT_QUICKEST,
-                                  .valid = 0.1,
-                                  .rate = 4e-3,
-                                  .decay = 1e-6,
-                                  .clip = 10,
-                                  .keep = 0.998,
-                                  .seed = 0,
-                                  .threads = 1};
+const fit_options fit_defaults = {
+    .method = FIT_QUICKEST, .valid = 0.1, .rate = 0, .decay = 1e-6, .clip = 10, .keep = 0.998, .seed = 0, .threads = 1};
 
 enum {
     FIRST_BATCH = 4096,
@@ -257,7 +251,7 @@ static vocode_status run_epochs(fit *self, const real *x, const real *context, d
     const fit_options *options = &self->options;
     vectors_model *model = self->model;
     fit_progress now = {.epochs = epochs_of(self)};
-    size_t patience = options->patience ? options->patience : tiles_of(now.epochs, 4), stale = 0;
+    size_t patience = options->patience ? options->patience : tiles_of(now.epochs, 2), stale = 0;
     size_t every = options->method == FIT_MATCHING ? tiles_of(now.epochs, JUDGEMENTS) : 1;
     self->all_steps = now.epochs * tiles_of(self->train, self->batch);
     TRY(validate(self, x, context, log_density, &now.valid_nll, error));
@@ -322,6 +316,7 @@ vocode_status fit_vectors(vectors_model *model, const real *x, const real *conte
         self.options.method = matching_allowed(model, &unused) == VOCODE_OK ? FIT_MATCHING : FIT_LIKELIHOOD;
     size_t usual = model->image.height ? IMAGE_BATCH : USUAL_BATCH;
     if (!options->batch) self.options.batch = self.options.method == FIT_MATCHING ? MATCHING_BATCH : usual;
+    if (!(options->rate > 0)) self.options.rate = usual_rate(model, self.options.method == FIT_MATCHING);
     self.train = rows_for_training(rows, options->valid);
     self.batch = smaller(self.options.batch, self.train);
     self.shards = tiles_of(self.batch, VECTORS_SHARD);

@@ -18,8 +18,8 @@ typedef struct fit_options {
     double valid;             /* the share of rows that is held out, in (0, 1) */
     size_t batch;             /* 0: 256, images 128, matching 1024 */
     size_t epochs;            /* 0: as many as make some 20000 steps, images 800, 50 at least and 1000 at most */
-    size_t patience;          /* 0: a quarter of the epochs */
-    double rate, decay, clip; /* of AdamW; the gradient's norm is at most clip */
+    size_t patience;          /* 0: half of the epochs */
+    double rate, decay, clip; /* of AdamW; rate 0: usual_rate (objective.h). The gradient's norm is at most clip */
     double keep;              /* of the parameters' mean, a step: in [0, 1) */
     uint64_t seed;
     int threads;

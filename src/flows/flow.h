@@ -69,6 +69,7 @@ typedef struct flow_run {
     const flow_observer *observer; /* forward; may be NULL */
     const struct norm_batch *norm; /* of training (nn/batch_norm.h); NULL: batch norm has its running statistics */
     const flow_watch *watch;       /* backward; may be NULL */
+    size_t *evaluations;           /* grows by how often solvers ask for rows' velocities; may be NULL */
     vocode_error *error;
 } flow_run;
 

@@ -88,6 +88,7 @@ static piece take_piece(const ode *self, const flow_run *run, size_t first, size
                         .work = run->work,
                         .name = self->base.name,
                         .error = run->error,
+                        .evaluations = run->evaluations,
                         .count = count,
                         .directions = directions},
                .cond = arena_reals(scratch, count * conditioning),

@@ -101,6 +101,7 @@ static velocity_input input_of(const ode_rows *rows, const moving *m, size_t sta
 
 static void evaluate(const ode_rows *rows, const moving *m, size_t stage, arena *tape) {
     const velocity_input in = input_of(rows, m, stage);
+    if (rows->evaluations && !measuring(rows->work)) *rows->evaluations += m->count;
     velocity_forward(rows->net, rows->work, &in, m->k[stage], m->divergence[stage], tape);
 }
 

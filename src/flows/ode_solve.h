@@ -30,9 +30,10 @@ typedef struct ode_rows {
     const char *name; /* for sentences */
     vocode_error *error;
     size_t count, directions;
-    const real *cond;  /* [count, conditioning] */
-    const real *along; /* [directions, count, channels] */
-    bool backwards;    /* t from 1 to 0 instead of 0 to 1 */
+    const real *cond;    /* [count, conditioning] */
+    const real *along;   /* [directions, count, channels] */
+    bool backwards;      /* t from 1 to 0 instead of 0 to 1 */
+    size_t *evaluations; /* of rows' velocities, counted by ode_solve; NULL: they are not */
 } ode_rows;
 
 /* The steps that rows took. */

@@ -97,15 +97,20 @@ static bool asked_to_stop(void *context) {
     return interrupt_waiting();
 }
 
-/* Says why a run failed, in one rank, and ends the team: of a rank that failed alone, the others too. */
+/* Says why a run failed, in one rank, and then ends the team: of a rank that failed alone, the others too. The sentence
+ * comes first: mpirun ends every process once one has ended with a failure. */
 static int end_run(console *out, train_team *team, vocode_status status, vocode_error *error) {
-    if (status == VOCODE_CANCELLED && !(team && team->silent)) console_note(out, "%s", error->message);
     bool alone = team && status != VOCODE_OK && !team->agreed;
     int result = status == VOCODE_OK ? EXIT_SUCCESS : EXIT_FAILURE;
-    if (alone) console_error(out, "rank %zu of %zu: %s", team->rank, team->size, error->message);
+    if (alone)
+        console_error(out, "rank %zu of %zu: %s", team->rank, team->size, error->message);
+    else if (status == VOCODE_CANCELLED && !(team && team->silent))
+        console_note(out, "%s", error->message);
+    else if (!(team && team->silent))
+        result = console_finish(out, status, error);
     if (team) team->leave(team, alone);
     interrupt_release(); /* ends here where a signal stopped the run */
-    return alone || (team && team->silent) ? result : console_finish(out, status, error);
+    return result;
 }
 
 static int run_command(const arguments *given, console *out) {

@@ -266,7 +266,8 @@ static char *repeated(const char *begin, const char *unit, const char *end, size
     return code;
 }
 
-/* What a mebibyte of pickle can make the reader do stays below a second. */
+/* What a mebibyte of pickle can make the reader do is linear in it: below a second of processor time, and below 20
+ * where a checker counts every access. Anything quadratic takes minutes. */
 static void hostile_pickles_end_soon(void **state) {
     (void)state;
     static const char *const shapes[][3] = {
@@ -296,7 +297,7 @@ static void hostile_pickles_end_soon(void **state) {
         clock_t start = clock();
         pickle_read(code, size, &graph, &used, &error);
         pickle_free(graph);
-        if (clock() - start > CLOCKS_PER_SEC) fail_msg("row %zu took more than a second", i);
+        if (clock() - start > 20 * CLOCKS_PER_SEC) fail_msg("row %zu took more than 20 seconds", i);
         free(code);
     }
 }

@@ -69,8 +69,8 @@ typedef struct vocode_synthesis {
     uint64_t seed;            /* noise is a function of (seed, channel, column) */
     const float *noise;       /* NULL, or the latent to use as it is: [latent_channels, noise_columns] */
     size_t noise_columns;     /* must be what the mel's length asks for (vocode_latent_columns) */
-    int mel_match;            /* passes; 0: the model's own, negative: none */
-    int refine;               /* iterations; 0: the model's own, negative: none */
+    int mel_match;            /* passes in all; 0: the model's own, negative: none */
+    int refine;               /* iterations; 0: the model's own if the passes are, or none; negative: none */
     double denoise;           /* strength of the bias removal; 0: none */
     double gain_db;           /* applied last */
     const char *mel_preset;   /* NULL, or the convention that the mel is in; converted where that is exact */

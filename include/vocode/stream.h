@@ -15,9 +15,9 @@ extern "C" {
 typedef struct vocode_stream vocode_stream;
 
 /* options as for vocode_synthesize (NULL: defaults), copied; noise must be NULL. The model must outlive the stream.
- * refine 0 means none here: phase refinement needs the whole signal, so where it is asked for, all samples come at the
- * end; so do those of a model whose hop is no whole number of latent columns. Free with vocode_stream_free. Errors:
- * those of vocode_synthesize about options; *stream is NULL then. */
+ * Passes and iterations of phase refinement each look a window further ahead: mel_match and refine of -1 leave them out
+ * where that matters more. All samples of a model whose hop is no whole number of latent columns come at the end. Free
+ * with vocode_stream_free. Errors: those of vocode_synthesize about options; *stream is NULL then. */
 VOCODE_API vocode_status vocode_stream_open(const vocode_model *model, const vocode_synthesis *options,
                                             vocode_stream **stream, vocode_error *error);
 VOCODE_API void vocode_stream_free(vocode_stream *stream); /* NULL is fine */
@@ -38,8 +38,8 @@ VOCODE_API vocode_status vocode_stream_finish(vocode_stream *stream, vocode_erro
 VOCODE_API size_t vocode_stream_available(const vocode_stream *stream);
 VOCODE_API size_t vocode_stream_pull(vocode_stream *stream, float *samples, size_t most);
 
-/* Frames after a frame that must have been pushed before the last of its samples is ready, mel-consistency passes and
- * denoising included. */
+/* Frames after a frame that must have been pushed before the last of its samples is ready: mel-consistency passes,
+ * phase refinement and denoising included. */
 VOCODE_API size_t vocode_stream_look_ahead(const vocode_stream *stream);
 
 #ifdef __cplusplus

@@ -17,8 +17,9 @@
 #define MEL_DEVIATION 2.0
 #define KILOBYTE ((size_t)1024) /* the unit of ru_maxrss */
 
-vocode_status bench_begin(const vocode_model *model, double seconds, int mel_match, bench *out, vocode_error *error) {
-    *out = (bench){.model = model, .mel_match = mel_match};
+vocode_status bench_begin(const vocode_model *model, double seconds, int mel_match, int refine, bench *out,
+                          vocode_error *error) {
+    *out = (bench){.model = model, .mel_match = mel_match, .refine = refine};
     vocode_model_describe(model, &out->info);
     double frames = ceil(seconds * out->info.sample_rate / (double)out->info.hop);
     out->frames = frames < 1 ? 1 : (size_t)frames;
@@ -43,7 +44,12 @@ void bench_end(bench *self) {
 }
 
 static vocode_synthesis settings_of(const bench *self, int threads) {
-    return (vocode_synthesis){.mel_match = self->mel_match, .refine = -1, .threads = threads};
+    return (vocode_synthesis){.mel_match = self->mel_match, .refine = self->refine, .threads = threads};
+}
+
+/* What an option of vocode_synthesis stands for. */
+static size_t count_of(int option, unsigned models_own) {
+    return option == 0 ? models_own : option < 0 ? 0 : (size_t)option;
 }
 
 vocode_status bench_find_facts(const bench *self, bench_facts *out, vocode_error *error) {
@@ -51,7 +57,8 @@ vocode_status bench_find_facts(const bench *self, bench_facts *out, vocode_error
     vocode_stream *stream;
     TRY(vocode_stream_open(self->model, &settings, &stream, error));
     out->look_ahead = vocode_stream_look_ahead(stream);
-    out->passes = self->mel_match == 0 ? self->info.mel_match : self->mel_match < 0 ? 0 : (size_t)self->mel_match;
+    out->passes = count_of(self->mel_match, self->info.mel_match);
+    out->iterations = count_of(self->refine, self->mel_match == 0 ? self->info.refine : 0);
     out->multiply_adds = model_multiply_adds(self->model);
     vocode_stream_free(stream);
     return VOCODE_OK;
@@ -114,9 +121,9 @@ vocode_status bench_measure(const bench *self, const bench_facts *facts, int thr
     *out = (bench_run){.threads = threads, .peak = peak_multiply_adds(threads)};
     TRY(measure_first(self, &settings, out, error));
     TRY(measure_speed(self, &settings, &out->speed, error));
-    settings.mel_match = -1;
+    settings.mel_match = settings.refine = -1;
     out->model_speed = out->speed;
-    if (facts->passes) TRY(measure_speed(self, &settings, &out->model_speed, error));
+    if (facts->passes || facts->iterations) TRY(measure_speed(self, &settings, &out->model_speed, error));
     out->rate = facts->multiply_adds * out->model_speed;
     out->peak = fmax(out->peak, peak_multiply_adds(threads)); /* once more: the processor may have been busy before */
     return VOCODE_OK;

@@ -14,19 +14,22 @@ typedef struct bench {
     const vocode_model *model;
     vocode_model_info info;
     int mel_match; /* as in vocode_synthesis */
+    int refine;    /* the same */
     size_t frames; /* of the mel below */
     float *mel;    /* [frames, n_mels], owned */
     float *audio;  /* [frames * hop], owned: room for what is made */
 } bench;
 
 /* A mel of `seconds` whose numbers are noise about what speech has: no time depends on them. Free with bench_end. */
-vocode_status bench_begin(const vocode_model *model, double seconds, int mel_match, bench *out, vocode_error *error);
+vocode_status bench_begin(const vocode_model *model, double seconds, int mel_match, int refine, bench *out,
+                          vocode_error *error);
 void bench_end(bench *self);
 
 /* What does not depend on threads. */
 typedef struct bench_facts {
     size_t passes;        /* of mel consistency */
-    size_t look_ahead;    /* frames, the passes included */
+    size_t iterations;    /* of phase refinement */
+    size_t look_ahead;    /* frames of a stream, the passes included */
     double multiply_adds; /* of the model for a second of audio */
 } bench_facts;
 vocode_status bench_find_facts(const bench *self, bench_facts *out, vocode_error *error);
@@ -34,7 +37,7 @@ vocode_status bench_find_facts(const bench *self, bench_facts *out, vocode_error
 /* With one number of threads. */
 typedef struct bench_run {
     int threads;
-    double speed;       /* seconds of audio a second, one-shot, with the passes */
+    double speed;       /* seconds of audio a second, one-shot, with the passes and the refinement */
     double model_speed; /* without them: the model's own arithmetic */
     double rate,
         peak; /* multiply-adds a second: the model's at that speed, and this processor's most; peak 0: unknown */

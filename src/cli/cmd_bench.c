@@ -21,6 +21,8 @@ static const option_row options[] = {
      .doc = "the most threads to try (default: all processors)"},
     {"mel-match", 0, "N", OPTION_INTEGER, offsetof(arguments, mel_match), .least = 0, .most = 100,
      .doc = "mel-consistency passes, 0 for none (default: the model's)"},
+    {"refine", 0, "N", OPTION_INTEGER, offsetof(arguments, refine), .least = 0, .most = 1000,
+     .doc = "phase-refinement iterations, 0 for none (default: the model's, or none where --mel-match is given)"},
     OPTION_JSON("one object"),
 };
 
@@ -83,6 +85,7 @@ static json_t *as_json(const report *all) {
     json_object_set_new(object, "kernels", json_string(kernels()->level));
     set_number(object, "seconds", frames_ms(info, all->what.frames) / 1e3);
     set_size(object, "mel_match", all->facts.passes);
+    set_size(object, "refine", all->facts.iterations);
     set_size(object, "look_ahead_frames", all->facts.look_ahead);
     set_number(object, "look_ahead_ms", frames_ms(info, all->facts.look_ahead));
     set_number(object, "multiply_adds_per_second", all->facts.multiply_adds);
@@ -99,6 +102,7 @@ static void print_text(const report *all) {
     printf("%-*s%.3f giga multiply-adds a second of audio\n", LABEL_WIDTH,
            "arithmetic:", 1e-9 * all->facts.multiply_adds);
     printf("%-*s%zu\n", LABEL_WIDTH, "mel-match passes:", all->facts.passes);
+    printf("%-*s%zu\n", LABEL_WIDTH, "refine iterations:", all->facts.iterations);
     printf("%-*s%zu frames, %.1f ms\n", LABEL_WIDTH, "look-ahead:", all->facts.look_ahead,
            frames_ms(info, all->facts.look_ahead));
     printf("%-*s%.2f s of audio, the best of %d runs\n\n", LABEL_WIDTH,
@@ -119,9 +123,9 @@ static void print_text(const report *all) {
 static vocode_status bench_model(const arguments *given, const open_model *model, console *out, vocode_error *error) {
     report all = {.model = model};
     int most = given->threads.given ? (int)given->threads.integer : omp_get_max_threads();
-    int passes = !given->mel_match.given ? 0 : given->mel_match.integer ? (int)given->mel_match.integer : -1;
     double seconds = given->seconds.given ? given->seconds.number : DEFAULT_SECONDS;
-    TRY(bench_begin(model->model, seconds, passes, &all.what, error));
+    TRY(bench_begin(model->model, seconds, option_level(&given->mel_match), option_level(&given->refine), &all.what,
+                    error));
     vocode_status status = measure(&all, most, out, error);
     if (status == VOCODE_OK && given->json.given)
         status = json_show(as_json(&all), error);

@@ -21,24 +21,38 @@ static const option_row options[] = {
     {"recordings", 0, "TEXT", OPTION_TEXT, offsetof(arguments, recordings), .doc = "what it was trained on, likewise"},
     {"sigma", 0, "S", OPTION_NUMBER, offsetof(arguments, sigma), .least = 0, .most = 10,
      .doc = "standard deviation of the noise that it is used with by default (default: what IN says)"},
+    {"mel-match", 0, "N", OPTION_INTEGER, offsetof(arguments, mel_match), .least = 0, .most = 100,
+     .doc = "mel-consistency passes by default, likewise"},
+    {"refine", 0, "N", OPTION_INTEGER, offsetof(arguments, refine), .least = 0, .most = 1000,
+     .doc = "phase-refinement iterations by default, likewise"},
+    {"mel-match-last", 0, "N", OPTION_INTEGER, offsetof(arguments, mel_match_last), .least = 0, .most = 100,
+     .doc = "mel-consistency passes after a phase refinement, likewise"},
 };
 
 static void warn(void *context, const char *sentence) {
     console_warning(context, "%s", sentence);
 }
 
+typedef struct setting_option {
+    const char *key; /* of the configuration */
+    const option_value *from;
+} setting_option;
+
 /* What the user says of the model goes into its configuration; what only training reads leaves it. */
 static vocode_status edit_config(vocode_model *model, const arguments *given, vocode_error *error) {
-    const struct {
-        const char *key;
-        const option_value *from;
-    } texts[] = {{"license", &given->license}, {"training", &given->training}, {"data", &given->recordings}};
+    const setting_option texts[] = {
+        {"license", &given->license}, {"training", &given->training}, {"data", &given->recordings}};
+    const setting_option counts[] = {
+        {"mel_match", &given->mel_match}, {"refine", &given->refine}, {"mel_match_last", &given->mel_match_last}};
     json_t *config;
     TRY(json_parse(model->config, strlen(model->config), NULL, "config", &config, error));
     json_object_del(config, "train");
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].from->given) json_object_set_new(config, texts[i].key, json_string(texts[i].from->text));
     if (given->sigma.given) json_object_set_new(config, "sigma", json_real(given->sigma.number));
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i].from->given)
+            json_object_set_new(config, counts[i].key, json_integer((json_int_t)counts[i].from->integer));
     char *text = json_print(config, 0);
     json_decref(config);
     if (!text) return failed(error, VOCODE_MEMORY, "out of memory for the configuration");

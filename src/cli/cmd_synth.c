@@ -21,7 +21,8 @@ static const option_row options[] = {
     {"mel-match", 0, "N", OPTION_INTEGER, offsetof(arguments, mel_match), .least = 0, .most = 100,
      .doc = "mel-consistency passes, 0 for none (default: the model's)"},
     {"refine", 0, "N", OPTION_INTEGER, offsetof(arguments, refine), .least = 0, .most = 1000,
-     .doc = "phase-refinement iterations after them, 0 for none (default: the model's; none when streaming)"},
+     .doc = "phase-refinement iterations after them, 0 for none (default: the model's, or none where --mel-match is "
+            "given); each makes a stream look further ahead"},
     {"steps", 0, "N", OPTION_INTEGER, offsetof(arguments, steps), .least = 1, .most = 1000,
      .doc = "steps of a continuous flow's solver: fewer are faster (default: the model's)"},
     {"denoise", 0, "A", OPTION_NUMBER, offsetof(arguments, denoise), .least = 0, .most = 100,
@@ -54,17 +55,6 @@ typedef struct synth {
     const mel_convention *convention; /* that the mels should be in; NULL where nobody says */
 } synth;
 
-static int level_option(const option_value *value) {
-    if (!value->given) return 0; /* the model's own */
-    return value->integer ? (int)value->integer : -1;
-}
-
-/* Whether sound is wanted while the mel is still coming. */
-static bool streams(const arguments *given, const job *item) {
-    bool piped = strcmp(item->input, "-") == 0 && strcmp(item->output, "-") == 0;
-    return given->chunk.given || given->mel_stream.given || piped;
-}
-
 static vocode_synthesis settings_of(const synth *run) {
     const arguments *given = run->given;
     return (vocode_synthesis){
@@ -72,8 +62,8 @@ static vocode_synthesis settings_of(const synth *run) {
         .sigma = given->sigma.number,
         .silent_latent = given->sigma.given && given->sigma.number == 0,
         .seed = given->seed.integer,
-        .mel_match = level_option(&given->mel_match),
-        .refine = level_option(&given->refine),
+        .mel_match = option_level(&given->mel_match),
+        .refine = option_level(&given->refine),
         .denoise = given->denoise.number,
         .gain_db = given->gain.number,
         .mel_preset = given->mel_preset.text,
@@ -126,7 +116,6 @@ static vocode_status run_one(void *context, const job *item, progress *bar, voco
     mel_source *source;
     if (run->given->noise.given) return run_whole(run, item, bar, error);
     speech about = {run->given, &run->model, run->convention, settings_of(run), run->given->chunk.integer, run->say};
-    if (!run->given->refine.given && !streams(run->given, item)) about.settings.refine = (int)run->model.info.refine;
     TRY(mel_source_open(item->input, &run->reading, run->given->mel_stream.given, &source, error));
     vocode_status status = speak(&about, source, input_name(item->input), item->output, bar, error);
     mel_source_free(source);

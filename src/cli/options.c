@@ -22,6 +22,11 @@ static const option_row common[] = {
 };
 enum { COMMON_COUNT = sizeof common / sizeof *common };
 
+int option_level(const option_value *value) {
+    if (!value->given) return 0;
+    return value->integer ? (int)value->integer : -1;
+}
+
 static size_t row_count(const command *about) {
     return about->option_count + COMMON_COUNT;
 }

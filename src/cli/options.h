@@ -34,7 +34,7 @@ typedef struct option_list {
 typedef struct arguments {
     option_value help, version, quiet, verbose;
     option_value model, threads, output, json;
-    option_value sigma, seed, noise, mel, mel_preset, mel_match, refine, denoise, precision, steps;
+    option_value sigma, seed, noise, mel, mel_preset, mel_match, refine, mel_match_last, denoise, precision, steps;
     option_value format, raw, gain, layout, preset, license, strength, html;
     option_value chunk, mel_stream, seconds;
     option_value posterior, latent, hidden, depth, levels, draws, draw, warm, means;
@@ -72,6 +72,9 @@ typedef struct command {
 /* Of --layout, in the order of its choices. */
 enum { LAYOUT_MELS_FIRST, LAYOUT_FRAMES_FIRST };
 extern const char *const layout_choices[];
+
+/* A number of passes or iterations as vocode_synthesis has it: 0 where none was given, negative for 0. */
+int option_level(const option_value *value);
 
 /* Rows that several tables share. */
 #define OPTION_MODEL                                                                   \

@@ -44,14 +44,15 @@ vocode_status denoise_bias(const real *bias_audio, size_t n, size_t n_fft, size_
     return status;
 }
 
-void denoise_frame(const stft *transform, const double *bias, double strength, const double *span,
-                   const stft_work *work) {
+const double *denoise_frame(const stft *transform, const double *bias, double strength, const double *span,
+                            const stft_work *work) {
     stft_analyse(transform, span, work);
     for (size_t k = 0; k < transform->bins; k++) {
         double found = magnitude(work->spectrum[k]), kept = fmax(0, found - strength * bias[k]);
         work->spectrum[k] *= found > 0 ? kept / found : 0;
     }
     stft_synthesise(transform, work);
+    return work->frame;
 }
 
 /* The frames of a whole signal. */
@@ -59,13 +60,28 @@ typedef struct subtraction {
     const stft *transform;
     const double *bias;
     double strength;
+    stft_work work[STFT_SLOTS];
 } subtraction;
 
-static bool subtract(void *context, size_t t, const double *span, const stft_work *work) {
+static const double *subtract(void *context, size_t t, size_t slot, const double *span) {
     (void)t;
     const subtraction *job = context;
-    denoise_frame(job->transform, job->bias, job->strength, span, work);
-    return true;
+    return denoise_frame(job->transform, job->bias, job->strength, span, &job->work[slot]);
+}
+
+static vocode_status run_subtraction(subtraction *job, double *signal, size_t n, real *audio, vocode_error *error) {
+    stft_pass *pass = NULL;
+    void *memory;
+    TRY(stft_works_new(job->transform, job->work, &memory, error));
+    vocode_status status = stft_pass_new(job->transform, n, 1, subtract, job, &pass, error);
+    if (status == VOCODE_OK) {
+        size_t count;
+        const double *done = stft_pass_push(pass, signal, n, true, &count);
+        for (size_t i = 0; i < count; i++) audio[i] = (real)done[i];
+    }
+    stft_pass_free(pass);
+    aligned_free(memory);
+    return status;
 }
 
 vocode_status denoise(real *audio, size_t n, size_t n_fft, size_t hop, const double *bias, double strength,
@@ -73,18 +89,11 @@ vocode_status denoise(real *audio, size_t n, size_t n_fft, size_t hop, const dou
     stft transform;
     if (n == 0) return failed(error, VOCODE_VALUE, "the audio to denoise has no samples");
     TRY(stft_init(&transform, n_fft, hop, n_fft, n_fft / 2, STFT_REFLECT, error));
-    subtraction job = {&transform, bias, strength};
+    subtraction job = {.transform = &transform, .bias = bias, .strength = strength};
     double *signal = aligned_new(n, sizeof *signal);
-    stft_pass *pass = NULL;
-    vocode_status status = signal ? stft_pass_new(&transform, n, subtract, &job, &pass, error)
+    for (size_t i = 0; signal && i < n; i++) signal[i] = (double)audio[i];
+    vocode_status status = signal ? run_subtraction(&job, signal, n, audio, error)
                                   : failed(error, VOCODE_MEMORY, "out of memory to denoise %zu samples", n);
-    if (status == VOCODE_OK) {
-        size_t count;
-        for (size_t i = 0; i < n; i++) signal[i] = (double)audio[i];
-        const double *done = stft_pass_push(pass, signal, n, true, &count);
-        for (size_t i = 0; i < count; i++) audio[i] = (real)done[i];
-    }
-    stft_pass_free(pass);
     aligned_free(signal);
     stft_free(&transform);
     return status;

@@ -22,8 +22,8 @@ vocode_status denoise_bias(const real *bias_audio, size_t n, size_t n_fft, size_
 vocode_status denoise(real *audio, size_t n, size_t n_fft, size_t hop, const double *bias, double strength,
                       vocode_error *error);
 
-/* One frame, for streams: span [n_fft] -> work->frame, windowed, to be added up. */
-void denoise_frame(const stft *transform, const double *bias, double strength, const double *span,
-                   const stft_work *work);
+/* One frame, for streams: span [n_fft] -> the frame [n_fft] in work, windowed, to be added up. */
+const double *denoise_frame(const stft *transform, const double *bias, double strength, const double *span,
+                            const stft_work *work);
 
 #endif

@@ -48,7 +48,18 @@ match_work match_work_take(const mel_matcher *matcher, arena *memory) {
     return work;
 }
 
-void mel_match_frame(const mel_matcher *matcher, const real *mel, const double *span, const match_work *work) {
+vocode_status match_work_new(const mel_matcher *matcher, match_work work[STFT_SLOTS], void **memory,
+                             vocode_error *error) {
+    arena area = arena_over(NULL, 0);
+    for (size_t i = 0; i < STFT_SLOTS; i++) match_work_take(matcher, &area);
+    *memory = aligned_new(area.peak, 1);
+    if (!*memory) return failed(error, VOCODE_MEMORY, "out of memory for the mel matcher");
+    area = arena_over(*memory, area.peak);
+    for (size_t i = 0; i < STFT_SLOTS; i++) work[i] = match_work_take(matcher, &area);
+    return VOCODE_OK;
+}
+
+const double *mel_match_frame(const mel_matcher *matcher, const real *mel, const double *span, const match_work *work) {
     const mel_convention *c = &matcher->convention;
     const filterbank *bank = &matcher->bank;
     double least = c->floor > 0 ? c->floor : c->power == 2 ? POWER_LEAST : MAGNITUDE_LEAST;
@@ -72,6 +83,7 @@ void mel_match_frame(const mel_matcher *matcher, const real *mel, const double *
         parts[2 * k + 1] *= gain;
     }
     stft_synthesise(&matcher->transform, &work->frame);
+    return work->frame.frame;
 }
 
 /* The frames of one pass over a whole signal. */
@@ -79,21 +91,19 @@ typedef struct whole_pass {
     const mel_matcher *matcher;
     const real *mel;
     size_t frames;
-    match_work work;
+    match_work work[STFT_SLOTS];
 } whole_pass;
 
-static bool match_one(void *context, size_t t, const double *span, const stft_work *frame) {
-    whole_pass *pass = context;
-    if (t >= pass->frames) return false;
-    pass->work.frame = *frame;
-    mel_match_frame(pass->matcher, pass->mel + t * pass->matcher->bank.bands, span, &pass->work);
-    return true;
+static const double *match_one(void *context, size_t t, size_t slot, const double *span) {
+    const whole_pass *pass = context;
+    if (t >= pass->frames) return NULL;
+    return mel_match_frame(pass->matcher, pass->mel + t * pass->matcher->bank.bands, span, &pass->work[slot]);
 }
 
 static vocode_status run_pass(whole_pass *pass, double *signal, size_t n, vocode_error *error) {
     stft_pass *run;
     size_t count;
-    TRY(stft_pass_new(&pass->matcher->transform, n, match_one, pass, &run, error));
+    TRY(stft_pass_new(&pass->matcher->transform, n, 1, match_one, pass, &run, error));
     const double *done = stft_pass_push(run, signal, n, true, &count);
     memcpy(signal, done, count * sizeof *signal);
     stft_pass_free(run);
@@ -104,21 +114,16 @@ vocode_status mel_match(const mel_matcher *matcher, real *audio, const real *mel
                         vocode_error *error) {
     size_t n;
     if (frames == 0 || passes == 0) return VOCODE_OK;
-    arena memory = arena_over(NULL, 0);
-    match_work_take(matcher, &memory);
     bool bad = __builtin_mul_overflow(frames, matcher->transform.hop, &n);
     double *signal = bad ? NULL : aligned_new(n, sizeof *signal);
-    void *scratch = aligned_new(memory.peak, 1);
-    vocode_status status =
-        signal && scratch ? VOCODE_OK : failed(error, VOCODE_MEMORY, "out of memory to match %zu frames", frames);
-    if (status == VOCODE_OK) {
-        memory = arena_over(scratch, memory.peak);
-        whole_pass pass = {matcher, mel, frames, match_work_take(matcher, &memory)};
-        for (size_t i = 0; i < n; i++) signal[i] = (double)audio[i];
-        for (size_t i = 0; status == VOCODE_OK && i < passes; i++) status = run_pass(&pass, signal, n, error);
-    }
+    if (!signal) return failed(error, VOCODE_MEMORY, "out of memory to match %zu frames", frames);
+    void *memory;
+    whole_pass pass = {.matcher = matcher, .mel = mel, .frames = frames};
+    vocode_status status = match_work_new(matcher, pass.work, &memory, error);
+    for (size_t i = 0; i < n; i++) signal[i] = (double)audio[i];
+    for (size_t i = 0; status == VOCODE_OK && i < passes; i++) status = run_pass(&pass, signal, n, error);
     for (size_t i = 0; status == VOCODE_OK && i < n; i++) audio[i] = (real)signal[i];
     aligned_free(signal);
-    aligned_free(scratch);
+    aligned_free(memory);
     return status;
 }

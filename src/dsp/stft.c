@@ -107,7 +107,8 @@ void stft_add(const stft *transform, const double *frame, double *target) {
     for (size_t i = 0; i < transform->n_fft; i++) target[i] += frame[i];
 }
 
-double stft_cover(const stft *transform, size_t position, size_t frames) {
+/* The sum of the squared windows of frames 0..frames-1 over a position of the padded signal. */
+static double cover_at(const stft *transform, size_t position, size_t frames) {
     size_t hop = transform->hop, n_fft = transform->n_fft, last = position / hop;
     size_t first = position < n_fft ? 0 : (position - n_fft) / hop + 1;
     if (frames == 0 || first >= frames) return 0;
@@ -115,11 +116,28 @@ double stft_cover(const stft *transform, size_t position, size_t frames) {
     return envelope_at(transform, position, first, last < frames ? last : frames - 1);
 }
 
-double stft_divide(double sum, double cover) {
-    return cover > ENVELOPE_LEAST ? sum / cover : sum;
+/* Positions of one hop, all of which as many windows cover as there can be. */
+static void uncover_inside(const double *sums, const double *envelope, size_t count, double *out) {
+    for (size_t i = 0; i < count; i++) out[i] = envelope[i] > ENVELOPE_LEAST ? sums[i] / envelope[i] : sums[i];
+}
+
+void stft_uncover(const stft *transform, const double *sums, size_t first, size_t frames, size_t count, double *out) {
+    size_t hop = transform->hop, inside = transform->n_fft - 1;
+    for (size_t i = 0; i < count;) {
+        size_t position = first + i, phase = position % hop;
+        if (position >= inside && position / hop < frames) {
+            size_t rest = hop - phase < count - i ? hop - phase : count - i;
+            uncover_inside(sums + i, transform->envelope + phase, rest, out + i);
+            i += rest;
+        } else {
+            double cover = cover_at(transform, position, frames);
+            out[i] = cover > ENVELOPE_LEAST ? sums[i] / cover : sums[i];
+            i++;
+        }
+    }
 }
 
 void stft_normalise(const stft *transform, double *padded, size_t n, size_t frames) {
-    for (size_t position = transform->pad; position < transform->pad + n; position++)
-        padded[position] = stft_divide(padded[position], stft_cover(transform, position, frames));
+    double *samples = padded + transform->pad;
+    stft_uncover(transform, samples, transform->pad, frames, n, samples);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/fail.h"
+#include "kernels/pool.h"
 
 /* A stretch of the padded signal. */
 typedef struct stretch {
@@ -21,10 +22,19 @@ struct stft_pass {
     size_t next;       /* frame to do */
     size_t given;      /* position of the padded signal up to which samples were given */
     bool begun, ended; /* the left padding is there; the right one */
-    double *out;       /* [most + 2 n_fft] */
-    stft_work work;
-    void *memory;
+    double *out;       /* [room] */
+    int threads;
 };
+
+vocode_status stft_works_new(const stft *transform, stft_work work[STFT_SLOTS], void **memory, vocode_error *error) {
+    arena area = arena_over(NULL, 0);
+    for (size_t i = 0; i < STFT_SLOTS; i++) stft_work_take(transform, &area);
+    *memory = aligned_new(area.peak, 1);
+    if (!*memory) return failed(error, VOCODE_MEMORY, "cannot allocate an STFT of %zu points", transform->n_fft);
+    area = arena_over(*memory, area.peak);
+    for (size_t i = 0; i < STFT_SLOTS; i++) work[i] = stft_work_take(transform, &area);
+    return VOCODE_OK;
+}
 
 static bool stretch_new(stretch *self, size_t capacity) {
     *self = (stretch){aligned_new(capacity, sizeof *self->values), capacity, 0, 0};
@@ -50,25 +60,21 @@ static size_t room_for(const stft *transform, size_t most) {
     return 2 * (most + 4 * transform->n_fft + 4 * transform->pad + 2 * transform->hop);
 }
 
-vocode_status stft_pass_new(const stft *transform, size_t most, stft_frame_fn *frame, void *context, stft_pass **out,
-                            vocode_error *error) {
+vocode_status stft_pass_new(const stft *transform, size_t most, int threads, stft_frame_fn *frame, void *context,
+                            stft_pass **out, vocode_error *error) {
     stft_pass *pass = calloc(1, sizeof *pass);
-    arena memory = arena_over(NULL, 0);
-    stft_work_take(transform, &memory);
     *out = NULL;
     if (pass) {
         size_t room = room_for(transform, most);
-        pass->transform = transform;
-        pass->frame = frame;
-        pass->context = context;
-        pass->given = transform->pad;
-        pass->memory = aligned_new(memory.peak, 1);
-        pass->out = aligned_new(room, sizeof *pass->out);
+        *pass = (stft_pass){.transform = transform,
+                            .frame = frame,
+                            .context = context,
+                            .given = transform->pad,
+                            .out = aligned_new(room, sizeof *pass->out),
+                            .threads = threads};
         bool good = stretch_new(&pass->in, room);
         good = stretch_new(&pass->sum, room) && good;
-        if (good && pass->memory && pass->out) {
-            memory = arena_over(pass->memory, memory.peak);
-            pass->work = stft_work_take(transform, &memory);
+        if (good && pass->out) {
             pass->in.count = transform->pad; /* filled when enough of the signal is known */
             *out = pass;
             return VOCODE_OK;
@@ -83,7 +89,6 @@ void stft_pass_free(stft_pass *pass) {
     aligned_free(pass->in.values);
     aligned_free(pass->sum.values);
     aligned_free(pass->out);
-    aligned_free(pass->memory);
     free(pass);
 }
 
@@ -127,15 +132,38 @@ static void extend_sum(stft_pass *pass, size_t position) {
     if (position > end) append(&pass->sum, NULL, position - end);
 }
 
+/* Frames that the padded signal holds whole and that are still to do. */
+static size_t frames_ready(const stft_pass *pass) {
+    const stft *s = pass->transform;
+    size_t known = pass->in.first + pass->in.count, start = pass->next * s->hop;
+    return pass->begun && known >= start + s->n_fft ? (known - start - s->n_fft) / s->hop + 1 : 0;
+}
+
+typedef struct frame_job {
+    const stft_pass *pass;
+    const double *done[STFT_SLOTS];
+} frame_job;
+
+static void do_frame(void *context, size_t slot) {
+    frame_job *job = context;
+    const stft_pass *pass = job->pass;
+    size_t t = pass->next + slot;
+    job->done[slot] = pass->frame(pass->context, t, slot, stretch_at(&pass->in, t * pass->transform->hop));
+}
+
+/* Frames are made side by side and added up in their order. */
 static void do_frames(stft_pass *pass) {
     const stft *s = pass->transform;
-    size_t known = pass->in.first + pass->in.count;
-    while (pass->begun && pass->next * s->hop + s->n_fft <= known) {
-        size_t start = pass->next * s->hop;
-        extend_sum(pass, start + s->n_fft);
-        if (pass->frame(pass->context, pass->next, stretch_at(&pass->in, start), &pass->work))
-            stft_add(s, pass->work.frame, stretch_at(&pass->sum, start));
-        pass->next++;
+    size_t ready;
+    while ((ready = frames_ready(pass)) > 0) {
+        frame_job job = {.pass = pass};
+        size_t most = pass->threads > 1 ? STFT_SLOTS : 1, count = ready < most ? ready : most;
+        pool_run(pass->threads, count, do_frame, &job);
+        for (size_t i = 0; i < count; i++) {
+            size_t start = pass->next++ * s->hop;
+            extend_sum(pass, start + s->n_fft);
+            if (job.done[i]) stft_add(s, job.done[i], stretch_at(&pass->sum, start));
+        }
     }
 }
 
@@ -150,8 +178,7 @@ const double *stft_pass_push(stft_pass *pass, const double *samples, size_t n, b
     size_t until = last ? s->pad + pass->received : pass->next * s->hop;
     *count = until > pass->given ? until - pass->given : 0;
     extend_sum(pass, until);
-    for (size_t i = 0; i < *count; i++)
-        pass->out[i] = stft_divide(*stretch_at(&pass->sum, pass->given + i), stft_cover(s, pass->given + i, frames));
+    if (*count) stft_uncover(s, stretch_at(&pass->sum, pass->given), pass->given, frames, *count, pass->out);
     pass->given += *count;
     size_t start = pass->next * s->hop, past = start > 2 * s->pad + 2 ? start - 2 * s->pad - 2 : 0;
     stretch_drop(&pass->in, past);

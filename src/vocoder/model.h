@@ -18,7 +18,7 @@
 typedef struct vocoder_settings {
     size_t sample_rate;
     double sigma, train_sigma;
-    size_t mel_match, refine;
+    size_t mel_match, refine, mel_match_last;
 } vocoder_settings;
 
 typedef struct vocoder_class {

@@ -1,9 +1,9 @@
-/* The end of a stream: samples of the model's audio -> STFT passes -> phase refinement -> delay, gain, and a queue that
- * the caller pulls from. */
+/* The end of a stream: samples of the model's audio -> mel-consistency passes -> phase refinement -> passes again ->
+ * bias removal -> delay, gain, and a queue that the caller pulls from. */
 #ifndef VOCODER_OUTLET_H
 #define VOCODER_OUTLET_H
 
-#include "dsp/mel_match.h"
+#include "dsp/mel_refine.h"
 #include "nn/rows.h"
 #include "vocoder/model.h"
 
@@ -12,7 +12,8 @@ typedef struct outlet outlet;
 typedef struct outlet_options {
     const vocode_model *model;
     size_t passes;  /* of mel consistency */
-    size_t refine;  /* iterations; needs the whole signal */
+    size_t refine;  /* iterations after them */
+    size_t closing; /* passes of mel consistency after a refinement */
     double denoise; /* strength */
     int threads;
     ptrdiff_t delay; /* samples; negative: advance */

@@ -15,6 +15,8 @@ static const config_key settings_keys[] = {
      .doc = "mel-consistency passes, by default"},
     {"refine", CONFIG_INT, offsetof(vocoder_settings, refine), 0, 0, 1000,
      .doc = "phase-refinement iterations, by default"},
+    {"mel_match_last", CONFIG_INT, offsetof(vocoder_settings, mel_match_last), 0, 0, 100,
+     .doc = "mel-consistency passes after a phase refinement"},
     {"train", CONFIG_OTHER, .doc = "what vocode train is told"},
     {"training", CONFIG_OTHER, .doc = "how it was trained, for people"},
     {"data", CONFIG_OTHER, .doc = "what it was trained on, for people"},

@@ -81,15 +81,17 @@ static size_t setting(int option, size_t fallback) {
     return option == 0 ? fallback : option < 0 ? 0 : (size_t)option;
 }
 
-static vocode_status open_end(vocode_stream *self, bool whole, vocode_error *error) {
+static vocode_status open_end(vocode_stream *self, vocode_error *error) {
     const vocode_model *model = self->model;
     const vocode_synthesis *options = &self->options;
+    bool own = options->mel_match == 0; /* the model's passes, and with them what it has after them */
     const outlet_options end = {
         .model = model,
         .passes = setting(options->mel_match, model->settings.mel_match),
-        .refine = setting(options->refine, whole ? model->settings.refine : 0),
+        .refine = setting(options->refine, own ? model->settings.refine : 0),
+        .closing = own ? model->settings.mel_match_last : 0,
         .denoise = options->denoise,
-        .threads = options->threads,
+        .threads = block_threads(options->threads),
         .delay = self->input ? mel_convert_delay(self->input, &model->mel) : 0,
         .gain = pow(10, options->gain_db / 20),
     };
@@ -128,7 +130,7 @@ static vocode_status open_chain(vocode_stream *self, vocode_error *error) {
     return VOCODE_OK;
 }
 
-static vocode_status open_stream(vocode_stream *self, bool whole, vocode_error *error) {
+static vocode_status open_stream(vocode_stream *self, vocode_error *error) {
     const vocode_model *model = self->model;
     TRY(check_options(&self->options, error));
     TRY(check_steps(self, error));
@@ -139,17 +141,17 @@ static vocode_status open_stream(vocode_stream *self, bool whole, vocode_error *
                   : self->options.sigma > 0   ? self->options.sigma
                                               : model->settings.sigma;
     if (runs_on_arrival(model)) TRY(open_chain(self, error));
-    return open_end(self, whole, error);
+    return open_end(self, error);
 }
 
-vocode_status stream_open(const vocode_model *model, const vocode_synthesis *options, bool whole, vocode_stream **out,
+vocode_status stream_open(const vocode_model *model, const vocode_synthesis *options, vocode_stream **out,
                           vocode_error *error) {
     vocode_stream *self = calloc(1, sizeof *self);
     *out = NULL;
     if (!self) return failed(error, VOCODE_MEMORY, "cannot allocate a stream");
     self->model = model;
     vocode_status status = options_read(options, &self->options, error);
-    if (status == VOCODE_OK) status = open_stream(self, whole, error);
+    if (status == VOCODE_OK) status = open_stream(self, error);
     if (status != VOCODE_OK) {
         vocode_stream_free(self);
         return status;
@@ -163,7 +165,7 @@ vocode_status vocode_stream_open(const vocode_model *model, const vocode_synthes
     *stream = NULL;
     if (options && options->noise)
         return failed(error, VOCODE_ARGUMENT, "a stream draws its own noise: expected options.noise to be NULL");
-    return stream_open(model, options, false, stream, error);
+    return stream_open(model, options, stream, error);
 }
 
 void vocode_stream_free(vocode_stream *stream) {

@@ -7,8 +7,8 @@
 
 #include "vocoder/model.h"
 
-/* As vocode_stream_open; whole: refine 0 means the model's own, and options->noise may be set. */
-vocode_status stream_open(const vocode_model *model, const vocode_synthesis *options, bool whole, vocode_stream **out,
+/* As vocode_stream_open, but options->noise may be set. */
+vocode_status stream_open(const vocode_model *model, const vocode_synthesis *options, vocode_stream **out,
                           vocode_error *error);
 
 #endif

@@ -46,7 +46,7 @@ vocode_status vocode_synthesize(const vocode_model *model, const float *mel, siz
     TRY(check_input(model, &known, mel, frames, n_mels, error));
     TRY(check_noise(model, &known, frames, error));
     vocode_stream *stream;
-    TRY(stream_open(model, &known, true, &stream, error));
+    TRY(stream_open(model, &known, &stream, error));
     vocode_status status = vocode_stream_push(stream, mel, frames, error);
     if (status == VOCODE_OK) status = vocode_stream_finish(stream, error);
     if (status == VOCODE_OK) vocode_stream_pull(stream, audio, frames * model->hop);

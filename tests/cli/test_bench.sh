@@ -38,6 +38,9 @@ holds "$count < $parameters * 22050 / 256 && $count > 0.97 * $parameters * 22050
 run 0 vocode bench --json --seconds 0.2 --threads 1 --mel-match 0
 holds "$(number mel_match) == 0 && $(number look_ahead_frames) == $frames - 4"
 holds "$(number multiply_adds_per_second) == $count"
+# A refinement of three iterations: four passes and a hop.
+run 0 vocode bench --json --seconds 0.2 --threads 1 --mel-match 0 --refine 3
+holds "$(number refine) == 3 && $(number look_ahead_frames) == $frames - 4 + 4 * 4 + 1"
 
 # The other kinds: what their configurations say of a second of audio.
 cat >glow.json <<'CONFIG'

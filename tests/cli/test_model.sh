@@ -67,6 +67,15 @@ prints '^kind: +waveglow'
 prints '^license: +BSD-3-Clause "x"$'
 run 0 vocode convert "$TEST_DATA/golden/waveglow_group16/checkpoint_state_dict.pt" quiet -q
 silent
+# Of a model file too, and how it is used by default.
+run 0 vocode convert glow.safetensors tuned.safetensors --sigma 0.5 --mel-match 3 --refine 2 --mel-match-last 1
+run 0 vocode info tuned.safetensors
+prints '^sigma: +0.5 for synthesis'
+prints '^mel-match passes: +3$'
+prints '^refine iterations: +2$'
+prints '^mel_match_last: +1$'
+prints '^license: +BSD-3-Clause "x"$'
+run 2 vocode convert glow.safetensors tuned.safetensors --mel-match-last 101
 golden=$TEST_DATA/golden/waveglow_group16
 for name in mel infer_z infer_audio; do helper pick "$golden/$name.npy" 0 $name.npy; done
 run 0 vocode mel.npy a.f32 --raw f32le --noise infer_z.npy --model glow.safetensors

@@ -77,14 +77,21 @@ same whole.wav bare.wav
 run 0 vocode mels.npy loud.wav --gain 60 --chunk 4
 says '^vocode: loud.wav: [0-9]+ samples clipped$'
 
-# A model's own refinement needs the whole signal: files have it, streams do not unless it is asked for.
-sed 's/"mel_match": 1/"mel_match": 1, "refine": 2/' frames.json >refined.json
+# A model's own refinement, and another number of iterations.
+sed 's/"mel_match": 1/"mel_match": 1, "refine": 2, "mel_match_last": 1/' frames.json >refined.json
 vocode init -q refined.json refined --seed 7 || exit 1
 run 0 vocode mels.npy refined.wav --model refined
 differ refined.wav whole.wav
 run 0 vocode mels.npy streamed.wav --model refined --chunk 10
+same streamed.wav refined.wav
+run 0 vocode mels.npy streamed.wav --model refined --chunk 10 --refine 0
 same streamed.wav whole.wav
-run 0 vocode mels.npy streamed.wav --model refined --chunk 10 --refine 2
+run 0 vocode mels.npy own.wav --model refined --mel-match 1 # passes in all: nothing after them
+same own.wav whole.wav
+run 0 vocode mels.npy own.wav --model refined --mel-match 1 --refine 2
+differ own.wav refined.wav
+run 0 vocode mels.npy refined.wav --model refined --refine 3
+run 0 vocode mels.npy streamed.wav --model refined --chunk 10 --refine 3
 same streamed.wav refined.wav
 
 # A WAV on a pipe has no length, and our own reader takes it.

@@ -12,7 +12,7 @@
 
 #include "core/rng.h"
 #include "dsp/golden.h"
-#include "dsp/mel_match.h"
+#include "dsp/mel_refine.h"
 
 static double worst_of(const float *expected, const float *found, size_t n) {
     double worst = 0, largest = 0;

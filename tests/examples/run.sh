@@ -11,7 +11,7 @@ cd "$work"
 header="{'descr': '<f4', 'fortran_order': False, 'shape': (80, 200), }"
 printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "$header" >mel.npy
 for _ in {1..200}; do printf '\x00\x00\xa0\xc0%.0s' {1..80}; done >>mel.npy
-one_shot() { "$vocode" -q mel.npy - --raw f32le --model "$model" --refine 0 --seed "$1" 2>>log || { cat log; exit 1; }; }
+one_shot() { "$vocode" -q mel.npy - --raw f32le --model "$model" --seed "$1" 2>>log || { cat log; exit 1; }; }
 
 "$speak" "$model" >speak.f32
 one_shot 0 >0.f32

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dsp/mel_match.h"
+#include "dsp/mel_refine.h"
 #include "golden.h"
 #include "vocoder/blocks.h"
 

@@ -22,7 +22,7 @@ static const char with_mel[] =
     "{\"kind\": \"frameflow\", \"frameflow\": {\"n_mels\": 10, \"hop\": 16, \"n_flows\": 2, \"dim\": 6, \"n_blocks\": "
     "1, "
     "\"white_dim\": 4, \"white_blocks\": 1, \"expansion\": 2, \"kernel\": 3}, \"mel\": {\"preset\": \"tacotron2\", "
-    "\"n_mels\": 10, \"hop\": 16, \"n_fft\": 64}, \"mel_match\": 2, \"sigma\": 0.8}";
+    "\"n_mels\": 10, \"hop\": 16, \"n_fft\": 64}, \"mel_match\": 2, \"mel_match_last\": 1, \"sigma\": 0.8}";
 
 /* A WaveGlow whose hop is no whole number of groups: it has to wait for the end. */
 static const char uneven[] =
@@ -96,6 +96,31 @@ static void chunks_change_no_bit_of_what_follows_the_chain(void **state) {
         check_chunks(with_mel, &(vocode_synthesis){.seed = 3, .mel_match = -1, .gain_db = -3}, lengths[k]);
         check_chunks(with_mel, &(vocode_synthesis){.seed = 3, .refine = 4, .denoise = 0.1}, lengths[k]);
     }
+}
+
+/* What the look-ahead promises is there before the stream ends, through passes, refinement and bias removal. */
+static void samples_come_after_the_look_ahead(void **state) {
+    (void)state;
+    static float mel[MAX_COUNT];
+    static const vocode_synthesis options[] = {
+        {.seed = 3}, {.seed = 3, .refine = 1}, {.seed = 3, .mel_match = 1, .refine = 6, .denoise = 0.1}};
+    vocode_model *model = tiny_model(with_mel, 11);
+    vocode_error error = {0};
+    fill(mel, FRAMES * model->n_mels, 5, 1, -4);
+    size_t before = 0;
+    for (size_t i = 0; i < 3; i++) {
+        vocode_stream *stream;
+        assert_int_equal(vocode_stream_open(model, &options[i], &stream, &error), VOCODE_OK);
+        size_t ahead = vocode_stream_look_ahead(stream);
+        assert_in_range(ahead, before + 1, FRAMES / 2);
+        before = ahead;
+        for (size_t t = 0; t < FRAMES; t++) {
+            assert_int_equal(vocode_stream_push(stream, mel + t * model->n_mels, 1, &error), VOCODE_OK);
+            assert_true(t + 1 < ahead || vocode_stream_available(stream) >= (t + 1 - ahead) * model->hop);
+        }
+        vocode_stream_free(stream);
+    }
+    vocode_model_free(model);
 }
 
 /* The same noise through blocks_inverse, which runs every flow on the whole signal. */
@@ -192,6 +217,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_change_no_bit),
         cmocka_unit_test(chunks_change_no_bit_of_what_follows_the_chain),
+        cmocka_unit_test(samples_come_after_the_look_ahead),
         cmocka_unit_test(a_stream_is_the_chains_inverse),
         cmocka_unit_test(other_padding_shifts_the_output),
         cmocka_unit_test(wrong_use_is_refused),

@@ -106,7 +106,8 @@ class Model:
 
         sigma: the noise's standard deviation; None: the model's own. seed: of the noise, 0 to 2**64 - 1: the same seed
         gives the same bits at any number of threads. noise: the latent to use as it is, [latent_channels, columns].
-        mel_match, refine: passes and iterations; None: the model's own, 0: none. steps: of a
+        mel_match, refine: passes in all and iterations; None: the model's own (iterations: unless
+        mel_match is given), 0: none. steps: of a
         continuous flow's solver; None: the model's own. denoise: strength of the bias removal. gain_db: applied last. mel_preset: the convention that the mel is in where it is not the model's;
         converted where that is exact. threads: 0: all. progress: called with 0 to 1; a true result cancels.
 
@@ -146,8 +147,8 @@ class Model:
         progress: Optional[Callable[[float], Any]] = None,
     ) -> Stream:
         """A stream: push frames, take samples while they are made. With mels (an iterable of pieces [n_mels, n]) it can
-        be iterated over. Options as for :meth:`synthesize`, but refine None is none here: refinement needs the whole
-        signal, so with it all samples come at the end."""
+        be iterated over. Options as for :meth:`synthesize`. Passes and refinement make it
+        look further ahead: mel_match=0 and refine=0 leave them out."""
         options = Options(sigma, seed, None, mel_match, refine, denoise, gain_db, mel_preset, threads, progress, steps)
         return Stream(self._open(), self.info.n_mels, options, layout, mels)
 

@@ -44,11 +44,11 @@ static size_t lines_of(size_t count, size_t width) {
 }
 
 /* Zeroed by the system where it can be: pages come when they are first touched, and a short run does not touch all.
- * Where it is large it starts at a large page, and the system is asked for such pages. What calloc gave stands before
- * it. */
-static void *take_aligned(size_t bytes) {
+ * Where it is large it starts at a large page, and the system is asked for such pages. What calloc or malloc gave
+ * stands before it. */
+static void *take_aligned(size_t bytes, bool zeroed) {
     size_t alignment = bytes < LARGE_PAGES_FROM ? ARENA_ALIGNMENT : LARGE_PAGE;
-    char *given = calloc(1, bytes + HEAD + alignment);
+    char *given = zeroed ? calloc(1, bytes + HEAD + alignment) : malloc(bytes + HEAD + alignment);
     if (!given) return NULL;
     char *memory = given + HEAD;
     memory += (alignment - (uintptr_t)memory % alignment) % alignment;
@@ -61,7 +61,12 @@ static void *take_aligned(size_t bytes) {
 
 void *aligned_new(size_t count, size_t width) {
     size_t bytes = lines_of(count, width);
-    return bytes ? take_aligned(bytes) : NULL;
+    return bytes ? take_aligned(bytes, true) : NULL;
+}
+
+void *aligned_unset(size_t count, size_t width) {
+    size_t bytes = lines_of(count, width);
+    return bytes ? take_aligned(bytes, false) : NULL;
 }
 
 void aligned_free(void *memory) {
@@ -84,7 +89,7 @@ static pool_block *new_block(const pool_block *newest, size_t least) {
     if (size > LARGEST_BLOCK) size = LARGEST_BLOCK;
     if (size < least) size = least;
     pool_block *block = malloc(sizeof *block);
-    char *memory = block ? take_aligned(size) : NULL;
+    char *memory = block ? take_aligned(size, true) : NULL;
     if (!memory) {
         free(block);
         return NULL;

@@ -30,6 +30,8 @@ void arena_release(arena *memory, size_t mark);
 
 /* bytes of zeroed memory aligned to ARENA_ALIGNMENT, or NULL. Give it to aligned_free. */
 void *aligned_new(size_t count, size_t width);
+/* The same with anything in it, for what a call takes and gives back: zeroing would take a share of a short call. */
+void *aligned_unset(size_t count, size_t width);
 void aligned_free(void *memory);
 
 /* Pieces that live as long as the pool, side by side in large blocks, which the system may back with large pages: fewer

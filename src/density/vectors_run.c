@@ -22,7 +22,7 @@ typedef struct job {
     vocode_error *errors; /* [lanes] */
 } job;
 
-/* A lane's memory. */
+/* A lane's memory, which nothing is read of before it is written. */
 typedef struct lane {
     char *memory;
     real *context, *drawn, *to, *again;
@@ -31,12 +31,12 @@ typedef struct lane {
 
 static bool lane_new(const job *work, lane *own) {
     size_t channels = work->model->channels;
-    own->memory = aligned_new(work->scratch, 1);
-    own->context = aligned_new(VECTORS_SHARD * work->model->context + 1, sizeof(real));
-    own->drawn = aligned_new(VECTORS_SHARD * channels, sizeof(real));
-    own->to = aligned_new(VECTORS_SHARD * channels, sizeof(real));
-    own->again = aligned_new(VECTORS_SHARD * channels, sizeof(real));
-    own->logdet = aligned_new(VECTORS_SHARD, sizeof(double));
+    own->memory = aligned_unset(work->scratch, 1);
+    own->context = aligned_unset(VECTORS_SHARD * work->model->context + 1, sizeof(real));
+    own->drawn = aligned_unset(VECTORS_SHARD * channels, sizeof(real));
+    own->to = aligned_unset(VECTORS_SHARD * channels, sizeof(real));
+    own->again = aligned_unset(VECTORS_SHARD * channels, sizeof(real));
+    own->logdet = aligned_unset(VECTORS_SHARD, sizeof(double));
     return own->memory && own->context && own->drawn && own->to && own->again && own->logdet;
 }
 

@@ -66,9 +66,9 @@ static vocode_status forward(const flow *base, const flow_run *run, const real *
         double sum = 0;
         for (size_t c = 0; c < channels; c++) sum += (double)self->log_scale->value[c];
         for (size_t b = 0; b < run->shape.batch; b++) logdet[b] += (double)run->shape.frames * sum;
-        for (size_t t = 0; t < rows; t++)
-            for (size_t c = 0; c < channels; c++)
-                z[t * channels + c] = (x[t * channels + c] + self->shift->value[c]) * scale[c];
+        const real *shift = self->shift->value;
+        for (size_t t = 0; t < rows; t++, x += channels, z += channels)
+            for (size_t c = 0; c < channels; c++) z[c] = (x[c] + shift[c]) * scale[c];
     }
     arena_release(&run->work->scratch, mark);
     return VOCODE_OK;

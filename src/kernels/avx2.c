@@ -32,6 +32,12 @@ static inline __m256 v_scale(__m256 x, __m256 n) {
     return _mm256_mul_ps(_mm256_mul_ps(x, power(half)), power(_mm256_sub_ps(n, half)));
 }
 
+/* The exponent grows as a whole number. */
+static inline __m256 v_scale_normal(__m256 x, __m256 n) {
+    __m256i steps = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), steps));
+}
+
 #include "kernels/simd_body.inc"
 #else
 typedef int no_avx2; /* a file may not be empty */

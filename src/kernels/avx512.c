@@ -21,6 +21,7 @@ typedef __m512 vec;
 #define v_abs _mm512_abs_ps
 #define v_round(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_scale _mm512_scalef_ps
+#define v_scale_normal _mm512_scalef_ps
 
 #include "kernels/simd_body.inc"
 #else

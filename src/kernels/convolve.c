@@ -77,9 +77,15 @@ static void forward_tile(void *context, size_t tile) {
     for (size_t i = 0; i < shape->taps; i++) {
         size_t tap = middle_first(i, shape->taps), first, count, source;
         if (!tap_rows(shape, tap, false, start, rows, &first, &count, &source)) continue;
-        multiply(work, count, shape->outputs, shape->inputs, x + source * shape->ldx, shape->ldx,
-                 shape->panels + tap * shape->panel_step, shape->bands, i > 0 ? NULL : work->bias, i > 0 || work->add,
-                 y + first * work->ld, work->ld);
+        const real *panels = shape->panels + tap * shape->panel_step, *bias = i > 0 ? NULL : work->bias;
+        const real *from = x + source * shape->ldx;
+        int beta = i > 0 || work->add;
+        if (shape->silu)
+            work->table->gemm_silu(count, shape->outputs, shape->inputs, from, shape->ldx, panels, shape->bands, bias,
+                                   beta, y + first * work->ld, work->ld);
+        else
+            multiply(work, count, shape->outputs, shape->inputs, from, shape->ldx, panels, shape->bands, bias, beta,
+                     y + first * work->ld, work->ld);
     }
 }
 

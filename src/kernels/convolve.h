@@ -20,6 +20,7 @@ typedef struct convolution {
     size_t panel_step;
     const real *back; /* for run_convolution_data: tap j's panels of the transpose of W_j, at back + j * back_step */
     size_t back_step;
+    bool silu;                        /* run_convolution without rounding to bfloat16: silu(x) takes the place of x */
     const size_t *bands, *back_bands; /* where the panels are not zero (gemm_banded), of one tap; NULL: everywhere */
 } convolution;
 

@@ -24,6 +24,7 @@ static void add_level(size_t *count, const kernel_table *raw) {
         const kernel_table *below = &filled[*count - 1];
         if (!table->gemm_packed) {
             table->panel = below->panel;
+            table->band = below->band;
             table->strip = below->strip;
         }
 #define KERNEL(name, arguments) \

@@ -15,6 +15,7 @@ enum { WIDEST_PANEL = 32 };
 typedef struct kernel_table {
     const char *level;
     size_t panel; /* columns of a panel of gemm_packed, a multiple of 64 bytes, at most WIDEST_PANEL */
+    size_t band;  /* columns of a panel that have a band of their own in gemm_banded; divides panel */
     size_t strip; /* rows that it computes at once: multiples of it waste nothing */
 #define KERNEL(name, arguments) void(*name) arguments;
 #include "kernels/kernels.def"

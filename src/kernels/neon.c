@@ -32,6 +32,12 @@ static inline float32x4_t v_scale(float32x4_t x, float32x4_t n) {
     return vmulq_f32(vmulq_f32(x, power(half)), power(vsubq_f32(n, half)));
 }
 
+/* The exponent grows as a whole number. */
+static inline float32x4_t v_scale_normal(float32x4_t x, float32x4_t n) {
+    int32x4_t steps = vshlq_n_s32(vcvtq_s32_f32(n), 23);
+    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), steps));
+}
+
 #include "kernels/simd_body.inc"
 #else
 typedef int no_neon; /* a file may not be empty */

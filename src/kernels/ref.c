@@ -65,18 +65,29 @@ static void add_products(size_t k, const real *a, const real *b, real *sums) {
     to[0] = first, to[1] = second, to[2] = third, to[3] = fourth;
 }
 
-static void gemm_banded(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
-                        const size_t *bands, const real *bias, int beta, real *c, size_t ldc) {
+/* gemm_banded over the depths p to p + depth, where a begins, of k */
+static void multiply_depths(size_t p, size_t depth, size_t rows, size_t n, size_t k, const real *a, size_t lda,
+                            const real *panels, const size_t *bands, const real *bias, int beta, real *c, size_t ldc) {
     for (size_t column = 0; column < n; column += PANEL, panels += k * PANEL) {
-        size_t width = n - column < PANEL ? n - column : PANEL, from = 0, past = k;
-        if (bands) from = *bands++, past = *bands++;
+        size_t width = n - column < PANEL ? n - column : PANEL, from = p, past = p + depth;
+        if (bands) {
+            from = from < bands[0] ? bands[0] : from;
+            past = past > bands[1] ? bands[1] : past;
+            bands += 2;
+        }
+        size_t count = from < past ? past - from : 0, skip = count ? from - p : 0;
         for (size_t i = 0; i < rows; i++) {
             real sums[PANEL] = {0}, *target = c + i * ldc + column;
             for (size_t j = 0; j < width; j++) sums[j] = (beta ? target[j] : 0) + (bias ? bias[column + j] : 0);
-            add_products(past - from, a + i * lda + from, panels + from * PANEL, sums);
+            add_products(count, a + i * lda + skip, panels + (p + skip) * PANEL, sums);
             memcpy(target, sums, width * sizeof *sums);
         }
     }
+}
+
+static void gemm_banded(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                        const size_t *bands, const real *bias, int beta, real *c, size_t ldc) {
+    multiply_depths(0, k, rows, n, k, a, lda, panels, bands, bias, beta, c, ldc);
 }
 
 static void gemm_packed(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
@@ -143,6 +154,22 @@ static void gelu_backward(size_t count, const real *x, const real *dy, real *dx)
 
 static void silu(size_t count, const real *x, real *y) {
     for (size_t i = 0; i < count; i++) y[i] = x[i] * sigmoid(x[i]);
+}
+
+static void gemm_silu(size_t rows, size_t n, size_t k, const real *a, size_t lda, const real *panels,
+                      const size_t *bands, const real *bias, int beta, real *c, size_t ldc) {
+    enum { ROWS = 16, DEPTH = 256 };
+    real part[ROWS * DEPTH];
+    for (size_t first = 0; first < rows; first += ROWS) {
+        size_t count = rows - first < ROWS ? rows - first : ROWS, p = 0;
+        do {
+            size_t depth = k - p < DEPTH ? k - p : DEPTH;
+            for (size_t i = 0; i < count; i++) silu(depth, a + (first + i) * lda + p, part + i * DEPTH);
+            multiply_depths(p, depth, count, n, k, part, DEPTH, panels, bands, p ? NULL : bias, p > 0 || beta,
+                            c + first * ldc, ldc);
+            p += DEPTH;
+        } while (p < k);
+    }
 }
 
 static void silu_backward(size_t count, const real *x, const real *dy, real *dx) {
@@ -281,6 +308,7 @@ static void depthwise_weights(size_t frames, size_t first, size_t count, size_t 
 const kernel_table kernels_ref = {
     .level = "ref",
     .panel = PANEL,
+    .band = PANEL,
     .strip = 1,
 #define KERNEL(name, arguments) .name = name,
 #include "kernels/kernels.def"

@@ -6,15 +6,15 @@ static bool sees(const dense *layer, bool turned, size_t row, size_t column) {
     return layer->mask[turned ? column * layer->outputs + row : row * layer->outputs + column] > 0;
 }
 
-/* The rows of every panel of the weight, or of its transpose, in which the mask leaves anything. */
+/* The rows of every band of columns of the weight, or of its transpose, in which the mask leaves anything. */
 static void find_bands(const dense *layer, bool turned, size_t *bands) {
     size_t depth = turned ? layer->outputs : layer->inputs, columns = turned ? layer->inputs : layer->outputs;
-    size_t panel = kernels()->panel;
-    for (size_t first = 0; first < columns; first += panel, bands += 2) {
+    size_t width = kernels()->band;
+    for (size_t first = 0; first < columns; first += width, bands += 2) {
         bands[0] = depth;
         bands[1] = 0;
         for (size_t i = 0; i < depth; i++)
-            for (size_t c = first; c < smaller(columns, first + panel); c++) {
+            for (size_t c = first; c < smaller(columns, first + width); c++) {
                 if (!sees(layer, turned, i, c)) continue;
                 bands[0] = smaller(bands[0], i);
                 bands[1] = i + 1;
@@ -24,14 +24,14 @@ static void find_bands(const dense *layer, bool turned, size_t *bands) {
 }
 
 static size_t *back_bands(const dense *layer) {
-    return layer->bands ? layer->bands + 2 * tiles_of(layer->outputs, kernels()->panel) : NULL;
+    return layer->bands ? layer->bands + 2 * tiles_of(layer->outputs, kernels()->band) : NULL;
 }
 
 static bool take_mask(dense *layer, const dense_options *options) {
-    size_t count = layer->weight->count, panel = kernels()->panel;
+    size_t count = layer->weight->count, band = kernels()->band;
     layer->mask = aligned_new(count, sizeof(real));
     layer->visible = aligned_new(count, sizeof(real));
-    layer->bands = aligned_new(2 * (tiles_of(layer->inputs, panel) + tiles_of(layer->outputs, panel)), sizeof(size_t));
+    layer->bands = aligned_new(2 * (tiles_of(layer->inputs, band) + tiles_of(layer->outputs, band)), sizeof(size_t));
     if (!layer->mask || !layer->visible || !layer->bands) return false;
     for (size_t i = 0; i < layer->inputs; i++)
         for (size_t o = 0; o < layer->outputs; o++)
@@ -124,10 +124,31 @@ void dense_forward(const dense *layer, const compute *run, size_t rows, const re
     run_convolution(run, &shape, x, layer->bias->value, false, y);
 }
 
+void dense_forward_silu(const dense *layer, const compute *run, size_t rows, const real *x, real *room, real *y) {
+    if (measuring(run)) return;
+    convolution shape = shape_of(layer, rows);
+    shape.silu = !run->bf16;
+    if (run->bf16) run_silu(run, rows * layer->inputs, x, room);
+    run_convolution(run, &shape, run->bf16 ? room : x, layer->bias->value, false, y);
+}
+
 void dense_product(const dense *layer, const compute *run, size_t rows, const real *x, real *y) {
     if (measuring(run)) return;
     const convolution shape = shape_of(layer, rows);
     run_convolution(run, &shape, x, NULL, false, y);
+}
+
+/* The rows in which the mask leaves anything of the columns [column, column + width), which begin a band. */
+static size_t rows_seen(const dense *layer, size_t column, size_t width, size_t *first) {
+    size_t each = kernels()->band, low = layer->inputs, high = 0;
+    for (size_t i = column / each; i * each < column + width; i++) {
+        const size_t *band = layer->bands + 2 * i;
+        if (band[0] == band[1]) continue;
+        low = smaller(low, band[0]);
+        if (high < band[1]) high = band[1];
+    }
+    *first = low;
+    return low < high ? high - low : 0;
 }
 
 /* What the mask leaves of a weight's gradient, a panel of outputs a piece. */
@@ -143,13 +164,12 @@ static void gradient_piece(void *context, size_t piece) {
     const masked_gradient *job = context;
     const dense *layer = job->layer;
     size_t inputs = layer->inputs, outputs = layer->outputs, panel = kernels()->panel, column = piece * panel;
-    size_t first = layer->bands[2 * piece], past = layer->bands[2 * piece + 1],
-           width = smaller(panel, outputs - column);
-    if (first == past) return;
-    (job->bf16 ? kernels()->gemm_tn_bf16 : kernels()->gemm_tn)(past - first, width, job->rows, job->x + first, inputs,
+    size_t width = smaller(panel, outputs - column), first, count = rows_seen(layer, column, width, &first);
+    if (count == 0) return;
+    (job->bf16 ? kernels()->gemm_tn_bf16 : kernels()->gemm_tn)(count, width, job->rows, job->x + first, inputs,
                                                                job->dy + column, outputs, 0,
                                                                job->dw + first * outputs + column, outputs);
-    for (size_t i = first; i < past; i++) {
+    for (size_t i = first; i < first + count; i++) {
         const real *mask = layer->mask + i * outputs + column, *dw = job->dw + i * outputs + column;
         real *to = job->to + i * outputs + column;
         for (size_t o = 0; o < width; o++) to[o] += mask[o] * dw[o];

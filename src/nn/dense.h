@@ -38,6 +38,9 @@ void dense_free(dense *layer);
 /* y [rows, outputs] = x [rows, inputs] W + b */
 void dense_forward(const dense *layer, const compute *run, size_t rows, const real *x, real *y);
 
+/* The same of silu(x), y = silu(x) W + b. room [rows, inputs], which may be x, is overwritten or left as it is. */
+void dense_forward_silu(const dense *layer, const compute *run, size_t rows, const real *x, real *room, real *y);
+
 /* dx [rows, inputs] is overwritten, unless NULL; parameter gradients accumulate unless grads is NULL. Takes scratch. */
 void dense_backward(const dense *layer, compute *run, size_t rows, const real *x, const real *dy, real *dx,
                     real *grads);

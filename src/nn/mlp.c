@@ -28,13 +28,14 @@ static void forward(const network *net, compute *run, const network_input *in, r
     real *kept = tape ? arena_reals(tape, self->layers * count) : NULL;
     real *turns[] = {arena_reals(&run->scratch, count), arena_reals(&run->scratch, count)};
     const real *h = mlp_join(self, run, in);
-    for (size_t k = 0; k < self->layers; k++) {
-        real *to = turns[k % 2], *p = tape ? part_of(kept, k * count) : to;
-        dense_forward(&self->layer[k], run, rows, h, p);
-        run_silu(run, count, p, to);
+    for (size_t k = 0; k <= self->layers; k++) {
+        real *to = k == self->layers ? y : tape ? part_of(kept, k * count) : turns[k % 2];
+        if (k == 0)
+            dense_forward(&self->layer[k], run, rows, h, to);
+        else
+            dense_forward_silu(&self->layer[k], run, rows, h, turns[tape ? 0 : (k - 1) % 2], to);
         h = to;
     }
-    dense_forward(&self->layer[self->layers], run, rows, h, y);
     arena_release(&run->scratch, mark);
 }
 

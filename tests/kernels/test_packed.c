@@ -31,7 +31,8 @@ static void panels_are_columns_side_by_side(void **state) {
     real *b = noise(K * LDB, 2);
     for (const kernel_table *const *at = kernel_levels(); *at; at++) {
         size_t panel = (*at)->panel;
-        assert_true(panel > 0 && panel <= WIDEST_PANEL && panel * sizeof(real) % 64 == 0 && (*at)->strip > 0);
+        assert_true(panel > 0 && panel <= WIDEST_PANEL && panel * sizeof(real) % 64 == 0 && (*at)->strip > 0 &&
+                    (*at)->band > 0 && panel % (*at)->band == 0);
         real *panels = pack_at(*at, N, K, b, LDB);
         for (size_t i = 0; i < size_at(*at, N, K); i++) {
             size_t column = i / (K * panel) * panel + i % panel, row = i / panel % K;
@@ -125,18 +126,19 @@ static void columns_may_be_left_out(void **state) {
     free(a), free(b), free(all), free(some);
 }
 
-/* Bands say where panels are not zero. What lies outside of them is not looked at; panels of nothing give the bias. */
+/* Bands say where columns are not zero. What lies outside of them is not looked at; bands of nothing give the bias. */
 static void bands_leave_zeros_out(void **state) {
     (void)state;
-    enum { M = 17, N = 75, K = 900, MOST = N / 4 + 1 };
+    enum { M = 17, N = 331, K = 900, MOST = N / 4 + 1 };
     real *a = noise(M * K, 1), *b = noise(K * N, 2), *bias = noise(N, 5);
     for (const kernel_table *const *level = kernel_levels(); *level; level++) {
-        size_t bands[2 * MOST], panel = (*level)->panel;
+        size_t bands[2 * MOST], width = (*level)->band;
         real *full = copy_of(b, K * N);
         for (size_t j = 0; j < N; j++) {
-            static const size_t ends[][2] = {{0, 7}, {300, 900}, {0, 0}, {383, 385}, {0, 900}, {890, 891}};
-            const size_t *band = ends[j / panel % 6];
-            memcpy(bands + 2 * (j / panel), band, 2 * sizeof *band);
+            static const size_t ends[][2] = {{0, 7},     {300, 900}, {0, 0},     {383, 385}, {0, 900},  {890, 891},
+                                             {100, 400}, {380, 700}, {500, 900}, {300, 600}, {40, 900}, {900, 900}};
+            const size_t *band = ends[j / width % 12];
+            memcpy(bands + 2 * (j / width), band, 2 * sizeof *band);
             for (size_t p = 0; p < K; p++)
                 if (p < band[0] || p >= band[1]) full[p * N + j] = 0;
         }
@@ -153,6 +155,34 @@ static void bands_leave_zeros_out(void **state) {
         free(full), free(zeros), free(panels);
     }
     free(a), free(b), free(bias);
+}
+
+/* Products of silu(a) are those of what silu gives, to the last bit, in every cut of the rows. */
+static void silu_on_the_way(void **state) {
+    (void)state;
+    enum { M = 31, N = 550, K = 400, LDA = 403, LDC = 551, MOST = N / 4 + 1, CUT = 12 };
+    real *a = noise(M * LDA, 1), *b = noise(K * N, 2), *bias = noise(N, 5), *active = copy_of(a, M * LDA);
+    for (const kernel_table *const *level = kernel_levels(); *level; level++) {
+        size_t bands[2 * MOST];
+        for (size_t i = 0; i < MOST; i++) {
+            bands[2 * i] = i * 7 % K;
+            bands[2 * i + 1] = bands[2 * i] + (K - bands[2 * i]) / (i % 3 + 1);
+        }
+        real *panels = pack_at(*level, N, K, b, N);
+        (*level)->silu(M * LDA, a, active);
+        for (int form = 0; form < 4; form++) {
+            const size_t *known = form / 2 ? bands : NULL;
+            real *wanted = noise(M * LDC, 3), *found = noise(M * LDC, 3);
+            (*level)->gemm_banded(M, N, K, active, LDA, panels, known, bias, form % 2, wanted, LDC);
+            (*level)->gemm_silu(CUT, N, K, a, LDA, panels, known, bias, form % 2, found, LDC);
+            (*level)->gemm_silu(M - CUT, N, K, a + CUT * LDA, LDA, panels, known, bias, form % 2, found + CUT * LDC,
+                                LDC);
+            assert_memory_equal(found, wanted, M * LDC * sizeof *found);
+            free(wanted), free(found);
+        }
+        free(panels);
+    }
+    free(a), free(b), free(bias), free(active);
 }
 
 /* Everything that goes row by row, all rows at once and each alone. c is no multiple of a vector. */
@@ -310,6 +340,7 @@ int main(void) {
         cmocka_unit_test(rows_are_their_own),
         cmocka_unit_test(columns_may_be_left_out),
         cmocka_unit_test(bands_leave_zeros_out),
+        cmocka_unit_test(silu_on_the_way),
         cmocka_unit_test(other_kernels_rows_are_their_own),
         cmocka_unit_test(windows_are_the_convolution),
         cmocka_unit_test(windows_without_a_bias),

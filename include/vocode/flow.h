@@ -38,6 +38,12 @@ typedef struct vocode_flow_progress {
  * negative one cancels it (VOCODE_CANCELLED, no model). */
 typedef int (*vocode_flow_watch)(void *context, const vocode_flow_progress *now);
 
+/* The shape of rows that are images: a row is their numbers as [height, width, planes], as arrays have them. */
+typedef struct vocode_image {
+    size_t height, width; /* pixels; both 0: rows are no images */
+    size_t planes;        /* channels of a pixel; 0: one, and arrays have no axis for it */
+} vocode_image;
+
 /* How a flow is made. Zero-initialise; a zero field means the default. Later versions of the library add fields at the
  * end alone. size tells them which fields the caller was compiled with, as in vocode_synthesis. */
 typedef struct vocode_flow_options {
@@ -45,8 +51,8 @@ typedef struct vocode_flow_options {
     const char *base;        /* of the latent's numbers: NULL or "gaussian", or "logistic" */
     uint64_t seed;           /* of the first weights, of which rows are held out and of the order of the others */
     double valid;            /* the share of rows that is held out, in (0, 0.9]; 0: 0.1 */
-    size_t batch;            /* rows of a step; 0: 256, or 1024 for matching */
-    size_t epochs;           /* passes at most; 0: as many as make 20000 steps, from 50 to 1000 */
+    size_t batch;            /* rows of a step; 0: 256, or 128 for images and 1024 for matching */
+    size_t epochs;           /* passes at most; 0: as many as make 20000 steps (images: 800), from 50 to 1000 */
     size_t patience;         /* passes without improvement after which the fit ends; 0: half of them */
     double rate;             /* learning rate of the first pass, in (0, 1], which falls along half a cosine; 0: 0.002,
                                 or 0.001 for additive couplings and 0.004 for images and matching */
@@ -55,13 +61,17 @@ typedef struct vocode_flow_options {
     int threads;             /* 0: all. The fit is the same, to the bit, at any number */
     vocode_flow_watch watch; /* may be NULL */
     void *context;           /* for watch */
+    vocode_image image; /* what the rows are, if they are images: of as many numbers as there are channels. Couplings
+                           by chessboards, convolutions and multiscale then know, a plane's pixels have one mean
+                           and deviation, and the model keeps the shape */
 } vocode_flow_options;
 
 /* A fresh flow of rows of that many channels, conditioned on context numbers (0: on nothing). spec says which, from
  * data to latent, such as "maf:layers=5,hidden=128" or "(actnorm,linear,coupling)*8"; vocode flow list prints what may
- * be named (docs/FLOWS.md). Of options (NULL: defaults) it takes base and seed. Free it with vocode_flow_free.
+ * be named (docs/FLOWS.md). Of options (NULL: defaults) it takes base, seed and image. Free it with vocode_flow_free.
  * VOCODE_VALUE for a spec that cannot be read or built and a base that there is none of, VOCODE_ARGUMENT for options
- * out of range, VOCODE_SHAPE for zero channels, VOCODE_MEMORY; *model is NULL then. */
+ * out of range, VOCODE_SHAPE for zero channels and for an image of another number of them, VOCODE_MEMORY; *model is
+ * NULL then. */
 VOCODE_API vocode_status vocode_flow_create(const char *spec, size_t channels, size_t context,
                                             const vocode_flow_options *options, vocode_flow **model,
                                             vocode_error *error);
@@ -96,6 +106,9 @@ typedef struct vocode_flow_info {
     int turned;          /* 1: spec goes from latent to data (vocode_flow_infer) */
 } vocode_flow_info;
 VOCODE_API void vocode_flow_describe(const vocode_flow *model, vocode_flow_info *info);
+
+/* The shape of its rows; all 0 where they are no images. */
+VOCODE_API void vocode_flow_image(const vocode_flow *model, vocode_image *image);
 
 /* Draws x [rows, channels]. Row i is a function of the seed and of i (and of its context): more rows begin with the
  * same ones. These four: VOCODE_SHAPE for zero rows and where a context is missing or not wanted, VOCODE_VALUE on NaN

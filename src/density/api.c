@@ -100,13 +100,27 @@ void api_give_back(borrowed *it, size_t count, float *to) {
     aligned_free(it->copy);
 }
 
+/* A fresh one of rows of so many numbers, or of images of as many. */
+static vocode_status create(const char *spec, size_t channels, size_t context, const request *asked,
+                            vocode_flow **model, vocode_error *error) {
+    const vocode_image *given = &asked->given.image;
+    const image_size image = {given->height, given->width, given->planes};
+    if (channels == 0) return failed(error, VOCODE_SHAPE, "expected rows of at least one number, found none");
+    if (!image.height && !image.width && !image.planes)
+        return vectors_create(spec, asked->base, channels, context, asked->given.seed, model, error);
+    if (image_count(image) != channels)
+        return failed(error, VOCODE_SHAPE,
+                      "expected options.image of %zu numbers, found %zu x %zu pixels of %zu planes", channels,
+                      image.height, image.width, image.planes);
+    return vectors_create_images(spec, asked->base, image, context, asked->given.seed, model, error);
+}
+
 vocode_status vocode_flow_create(const char *spec, size_t channels, size_t context, const vocode_flow_options *options,
                                  vocode_flow **model, vocode_error *error) {
     request asked;
     *model = NULL;
     TRY(read_options(options, &asked, error));
-    if (channels == 0) return failed(error, VOCODE_SHAPE, "expected rows of at least one number, found none");
-    return vectors_create(spec, asked.base, channels, context, asked.given.seed, model, error);
+    return create(spec, channels, context, &asked, model, error);
 }
 
 static bool see(void *context, const fit_progress *now) {
@@ -143,11 +157,10 @@ vocode_status vocode_flow_fit(const char *spec, const float *x, size_t rows, siz
     *model = NULL;
     TRY(read_options(options, &asked, error));
     TRY(check_rows(rows, error));
-    if (channels == 0) return failed(error, VOCODE_SHAPE, "expected rows of at least one number, found none");
     if (!context != !context_channels)
         return failed(error, VOCODE_SHAPE, "expected a context and its number of columns or neither, found %s",
                       context ? "no columns" : "no context");
-    TRY(vectors_create(spec, asked.base, channels, context_channels, asked.given.seed, model, error));
+    TRY(create(spec, channels, context_channels, &asked, model, error));
     vocode_status status = fit(*model, x, context, rows, &asked, error);
     if (status != VOCODE_OK) {
         vectors_free(*model);
@@ -179,6 +192,10 @@ void vocode_flow_describe(const vocode_flow *model, vocode_flow_info *info) {
                                .turned = model->turned};
     for (size_t i = 0; i < model->set.count; i++)
         if (model->set.items[i]->kind == PARAM_TRAINED) info->parameters += model->set.items[i]->count;
+}
+
+void vocode_flow_image(const vocode_flow *model, vocode_image *image) {
+    *image = (vocode_image){model->image.height, model->image.width, model->image.planes};
 }
 
 /* One of the four uses of a flow. */

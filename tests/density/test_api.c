@@ -110,6 +110,60 @@ static void files_come_back(void **state) {
     vocode_flow_free(NULL);
 }
 
+/* Rows as images: the file keeps what they are, and the line's flows know it. */
+static void images_keep_their_shape(void **state) {
+    (void)state;
+    enum { IMAGES = ROWS * CHANNELS / 8 };
+    static const char of_images[] = "coupling:network=conv,mask=alternate_checkerboard,hidden=2,depth=1*2";
+    const vocode_flow_options options = {
+        .size = sizeof options, .epochs = 1, .seed = 4, .image = {.height = 2, .width = 2, .planes = 2}};
+    vocode_flow *model, *read;
+    vocode_error error = {0};
+    vocode_image image = {9, 9, 9};
+    if (vocode_flow_fit(of_images, data, IMAGES, 8, NULL, 0, &options, &model, &error) != VOCODE_OK)
+        fail_msg("%s", error.message);
+    char path[] = "/tmp/vocode-flow-XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(vocode_flow_save(model, path, &error), VOCODE_OK);
+    assert_int_equal(vocode_flow_open(path, &read, &error), VOCODE_OK);
+    unlink(path);
+    vocode_flow_image(read, &image);
+    assert_true(image.height == 2 && image.width == 2 && image.planes == 2);
+    vocode_flow_free(model);
+    vocode_flow_free(read);
+    assert_int_equal(vocode_flow_create("multiscale:channels=2", 36, 0, NULL, &model, &error), VOCODE_VALUE);
+    const vocode_flow_options square = {.size = sizeof square, .image = {.height = 6, .width = 6}};
+    assert_int_equal(vocode_flow_create("multiscale:channels=2", 36, 0, &square, &model, &error), VOCODE_OK);
+    vocode_flow_image(model, &image);
+    assert_true(image.height == 6 && image.width == 6 && image.planes == 0);
+    vocode_flow_free(model);
+    assert_int_equal(vocode_flow_create(spec, 2, 1, NULL, &model, &error), VOCODE_OK);
+    vocode_flow_image(model, &image);
+    assert_true(image.height == 0 && image.width == 0 && image.planes == 0);
+    vocode_flow_free(model);
+}
+
+/* A plane's pixels have one mean and deviation, which rows of numbers have each for itself. */
+static void images_are_standardised_by_planes(void **state) {
+    (void)state;
+    vocode_flow_options options = {
+        .size = sizeof options, .epochs = 1, .rate = 1e-9, .image = {.height = 2, .width = 1}};
+    vocode_error error = {0};
+    vocode_flow *model;
+    float z[CHANNELS];
+    const float same[CHANNELS] = {1, 1};
+    for (int images = 1; images >= 0; images--) {
+        assert_int_equal(vocode_flow_fit("permute", data, ROWS, CHANNELS, NULL, 0, &options, &model, &error),
+                         VOCODE_OK);
+        assert_int_equal(vocode_flow_encode(model, same, NULL, 1, 1, z, &error), VOCODE_OK);
+        assert_int_equal(fabsf(z[0] - z[1]) < 1e-5F, images);
+        vocode_flow_free(model);
+        options.image = (vocode_image){0};
+    }
+}
+
 /* How often it was called, and after how many calls it answers what. */
 typedef struct listener {
     size_t calls, patience;
@@ -202,7 +256,13 @@ static void wrong_options_are_refused(void **state) {
                {{.epochs = SIZE_MAX}, VOCODE_ARGUMENT, "options.epochs"},
                {{.threads = -1}, VOCODE_ARGUMENT, "threads from 0"},
                {{.size = 3}, VOCODE_ARGUMENT, "sizeof(vocode_flow_options)"},
-               {{.base = "cauchy"}, VOCODE_VALUE, "found \"cauchy\""}};
+               {{.base = "cauchy"}, VOCODE_VALUE, "found \"cauchy\""},
+               {{.size = sizeof(vocode_flow_options), .image = {2, 2, 0}},
+                VOCODE_SHAPE,
+                "expected options.image of 2 numbers, found 2 x 2 pixels"},
+               {{.size = sizeof(vocode_flow_options), .image = {0, 0, 2}},
+                VOCODE_SHAPE,
+                "expected options.image of 2 numbers, found 0 x 0 pixels of 2 planes"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         vocode_flow *model = (vocode_flow *)data;
         vocode_error error = {0};
@@ -241,10 +301,15 @@ static void wrong_arrays_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_fit_is_what_it_says),    cmocka_unit_test(directions_agree),
-        cmocka_unit_test(files_come_back),          cmocka_unit_test(watchers_stop_and_cancel),
-        cmocka_unit_test(threads_share_a_flow),     cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(a_fit_is_what_it_says),
+        cmocka_unit_test(directions_agree),
+        cmocka_unit_test(files_come_back),
+        cmocka_unit_test(watchers_stop_and_cancel),
+        cmocka_unit_test(threads_share_a_flow),
+        cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(wrong_arrays_are_refused),
+        cmocka_unit_test(images_keep_their_shape),
+        cmocka_unit_test(images_are_standardised_by_planes),
     };
     return cmocka_run_group_tests(tests, draw_data, NULL);
 }

@@ -18,6 +18,7 @@ STRUCTURES = {
     "vocode_synthesis": _library.Synthesis,
     "vocode_likelihood": _library.LikelihoodResult,
     "vocode_flow_progress": _library.FlowProgress,
+    "vocode_image": _library.Image,
     "vocode_flow_options": _library.FlowOptions,
     "vocode_flow_info": _library.FlowInfo,
     "vocode_inference_progress": _library.InferenceProgress,

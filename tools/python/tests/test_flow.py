@@ -88,6 +88,50 @@ def test_fresh_flows():
     assert at[0] == pytest.approx(3 * math.log(0.25), abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(2).integers(0, 4, (90, 4, 2, 3)) + np.arange(3)
+
+
+def test_images_keep_their_shape(images, tmp_path):
+    spec = "dequantize,coupling:mask=alternate_channelwise,network=conv,hidden=3,depth=1*2"
+    flow = vocode.Flow.fit(images, spec, epochs=2)
+    assert flow.info.channels == 24 and flow.info.shape == (4, 2, 3)
+    assert "4 x 2 x 3 channels" in repr(flow)
+    z = flow.encode(images)
+    assert z.shape == (90, 24)
+    assert np.array_equal(flow.decode(z), images)
+    flow.save(tmp_path / "model")
+    again = vocode.Flow(tmp_path / "model")
+    drawn = again.sample(5, seed=1)
+    assert drawn.dtype == np.float32 and drawn.shape == (5, 4, 2, 3)
+    assert np.array_equal(again.score(drawn), flow.score(drawn.reshape(5, 24)))
+    flat = vocode.Flow.fit(images.reshape(90, 24), "dequantize,actnorm", epochs=1)
+    assert flat.info.shape == (24,) and flat.sample(2).shape == (2, 24)
+    refused(vocode.Status.SHAPE, r"x \[n, 4, 2, 3\] or \[n, 24\], found \[90, 2, 4, 3\]", flow.score, images.reshape(90, 2, 4, 3))
+    refused(vocode.Status.SHAPE, r"x \[n, 24\], found \[90, 4, 2, 3\]", flat.score, images)
+
+
+def test_fresh_flows_of_images():
+    fresh = vocode.Flow.create("multiscale:channels=2", (4, 4))
+    assert fresh.info.shape == (4, 4) and fresh.sample(3).shape == (3, 4, 4)
+    refused(vocode.Status.ARGUMENT, "shape of an image", vocode.Flow.create, "actnorm", (2, 2, 2, 2))
+    refused(vocode.Status.ARGUMENT, "channels from 1", vocode.Flow.create, "actnorm", (2, 0))
+    refused(vocode.Status.SHAPE, "at least one number", vocode.Flow.create, "actnorm", 0)
+
+
+@pytest.mark.skipif("VOCODE" not in os.environ, reason="the path of the program is not given")
+def test_images_are_the_program_s(images, tmp_path):
+    np.save(tmp_path / "x.npy", images[..., 0].astype(np.float32))
+    command = ["flow", "fit", "x.npy", "model", "--flow", "affine", "--dequantize", "uniform", "--epochs", "2"]
+    subprocess.run([os.environ["VOCODE"], *command], cwd=tmp_path, check=True)
+    read = vocode.Flow(tmp_path / "model")
+    assert read.info.shape == (4, 2)
+    same = vocode.Flow.fit(images[..., 0], "dequantize,affine", epochs=2)
+    assert read.info == same.info
+    assert np.array_equal(read.sample(4, seed=3), same.sample(4, seed=3))
+
+
 def test_watching_a_fit(rows):
     x, _ = rows
     seen = []
@@ -164,7 +208,7 @@ def test_errors_are_exceptions(flow, rows, tmp_path):
     refused(status.VALUE, "NaN or infinity, the first is 6", fit, holed, SPEC)
     refused(status.VALUE, "at least 2 rows", fit, x[:1], SPEC)
     refused(status.SHAPE, "at least one row", fit, x[:0], SPEC)
-    refused(status.SHAPE, r"x \[n, columns\], found \[1500, 2, 1\]", fit, x[:, :, None], SPEC)
+    refused(status.SHAPE, r"x \[n, columns\], found \[1500, 2, 1, 1, 1\]", fit, x[:, :, None, None, None], SPEC)
     refused(status.SHAPE, r"context \[1500, columns\], found \[7, 1\]", fit, x, SPEC, c[:7])
     refused(status.VALUE, 'found "mafs"', fit, x, "mafs")
     refused(status.VALUE, "gaussian or logistic", fit, x, SPEC, base="cauchy")

@@ -1,7 +1,8 @@
 """Between the arrays that callers have and those that the library takes: C-contiguous float32, mels [T, n_mels]."""
 
 import ctypes
-from typing import Any, Optional
+import math
+from typing import Any, Optional, Tuple
 
 import numpy as np
 
@@ -84,6 +85,17 @@ def rows_in(value: Any, what: str, rows: Optional[int] = None, columns: Optional
         expected = f"[{'n' if rows is None else rows}, {'columns' if columns is None else columns}]"
         raise VocodeError(Status.SHAPE, f"expected {what} {expected}, found {list(np.shape(value))}")
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def images_in(value: Any, what: str, shape: Tuple[int, ...]) -> np.ndarray:
+    """Images of a caller, [n, *shape], or rows of as many numbers -> float32 [n, columns], C-contiguous."""
+    array, columns = _numbers(value, what), math.prod(shape)
+    if array.shape[1:] not in (shape, (columns,)):
+        axes = ", ".join(map(str, shape))
+        raise VocodeError(
+            Status.SHAPE, f"expected {what} [n, {axes}] or [n, {columns}], found {list(array.shape)}"
+        )
+    return np.ascontiguousarray(array, dtype=np.float32).reshape(len(array), columns)
 
 
 def whole(value: Any, what: str, least: int, most: int) -> int:

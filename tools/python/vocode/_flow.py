@@ -1,6 +1,7 @@
 """Densities of vectors: flows fitted to rows of numbers."""
 
 import ctypes
+import math
 import os
 from typing import Any, Callable, NamedTuple, Optional, Tuple, Union
 
@@ -10,7 +11,7 @@ from . import _arrays
 from ._errors import Status, VocodeError
 from ._library import FlowInfo as _InfoStruct
 from ._library import Energy as _EnergyFunction
-from ._library import EvidenceResult, FlowOptions, Handle, InferenceOptions, Watch, WatchInference, call, library
+from ._library import EvidenceResult, FlowOptions, Handle, Image, InferenceOptions, Watch, WatchInference, call, library
 from ._options import threads_in
 
 _MOST = 2**63 - 1
@@ -28,6 +29,7 @@ class FlowInfo(NamedTuple):
     epochs: int  #: passes of the fit
     valid_nll: float  #: nats a row held out, at the best pass; NaN where it was not fitted
     turned: bool  #: spec goes from latent to data (:meth:`Flow.infer`)
+    shape: Tuple[int, ...]  #: of a row: (channels,), or of an image, (height, width) or (height, width, planes)
 
 
 class InferenceProgress(NamedTuple):
@@ -146,6 +148,11 @@ def _count(value: Optional[int], what: str) -> int:
     return 0 if value is None else _arrays.whole(value, what, 1, _MOST)
 
 
+def _image(shape: Tuple[int, ...]) -> Image:
+    """Of a row's shape; rows that are no images have one axis."""
+    return Image() if len(shape) < 2 else Image(*shape)
+
+
 def _floats(rows: Optional[np.ndarray]) -> Any:
     return None if rows is None else _arrays.floats(rows)
 
@@ -154,8 +161,9 @@ class Flow:
     """A density of vectors, made by :meth:`fit`, or read from a file that :meth:`save` or ``vocode flow fit`` wrote.
     Immutable: any number of threads may use it at once.
 
-    Rows are [n, channels]; [n] is taken as n rows of one number. context is [n, info.context], wherever the flow was
-    fitted with one.
+    Rows are [n, channels]; [n] is taken as n rows of one number. A flow that was fitted to images, [n, height, width]
+    or [n, height, width, planes], takes them or rows of as many numbers, and gives images; latents are rows. context is
+    [n, info.context], wherever the flow was fitted with one.
     """
 
     def __init__(self, path: Union[str, "os.PathLike[str]"]) -> None:
@@ -166,7 +174,10 @@ class Flow:
         info = _InfoStruct()
         library().vocode_flow_describe(handle.value, ctypes.byref(info))
         values = {name: getattr(info, name) for name, *_ in _InfoStruct._fields_}
-        values.update(spec=info.spec.decode(), base=info.base.decode(), turned=bool(info.turned))
+        image = Image()
+        library().vocode_flow_image(handle.value, ctypes.byref(image))
+        shape = tuple(size for size in (image.height, image.width, image.planes) if size) or (info.channels,)
+        values.update(spec=info.spec.decode(), base=info.base.decode(), turned=bool(info.turned), shape=shape)
         #: what the flow is
         self.info = FlowInfo(**values)
 
@@ -177,11 +188,25 @@ class Flow:
         return flow
 
     @classmethod
-    def create(cls, spec: str, channels: int, context: int = 0, *, base: str = "gaussian", seed: int = 0) -> "Flow":
+    def create(
+        cls,
+        spec: str,
+        channels: Union[int, Tuple[int, ...]],
+        context: int = 0,
+        *,
+        base: str = "gaussian",
+        seed: int = 0,
+    ) -> "Flow":
         """A fresh flow, its weights drawn from the seed. spec: from data to latent, such as "maf:layers=5,hidden=128"
-        (``vocode flow list`` prints what may be named)."""
-        sizes = _arrays.whole(channels, "channels", 0, _MOST), _arrays.whole(context, "context", 0, _MOST)
-        return cls._made("vocode_flow_create", spec.encode(), *sizes, ctypes.byref(_options(seed, base)))
+        (``vocode flow list`` prints what may be named). channels: the columns of rows, or the shape of an image,
+        (height, width) or (height, width, planes)."""
+        shape = tuple(channels) if isinstance(channels, (tuple, list)) else (channels,)
+        if not 1 <= len(shape) <= 3:
+            raise VocodeError(Status.ARGUMENT, f"expected channels or the shape of an image, found {channels!r}")
+        shape = tuple(_arrays.whole(size, "channels", int(len(shape) > 1), _MOST) for size in shape)
+        width, conditions = math.prod(shape), _arrays.whole(context, "context", 0, _MOST)
+        options = _options(seed, base, image=_image(shape))
+        return cls._made("vocode_flow_create", spec.encode(), width, conditions, ctypes.byref(options))
 
     @classmethod
     def fit(
@@ -203,18 +228,21 @@ class Flow:
         watch: Optional[Callable[[FitProgress], Any]] = None,
     ) -> "Flow":
         """The flow that makes the rows x [n, channels] likely, given context [n, c] or nothing, by maximum likelihood.
+        x may be images, [n, height, width] or [n, height, width, planes], whose shape the flow then keeps.
 
         spec: as for :meth:`create`. base: "gaussian" or "logistic". seed: of the first weights, of which rows are held
         out and of the order of the others; the fit is the same at any number of threads. valid: the share of rows held
-        out (0.1). batch: rows of a step (256, or 1024 for matching). epochs: passes at most (as many as make 20000 steps, 50 to 1000).
-        patience: passes without improvement after which it ends (half of them). rate, decay, clip: of AdamW (0.002,
-        or 0.001 for additive couplings and 0.004 for images and matching; 1e-6; 10). watch: called after every pass with a :class:`FitProgress`; a true result ends the fit with what was
+        out (0.1). batch: rows of a step (256, or 128 for images and 1024 for matching). epochs: passes at most (as many
+        as make 20000 steps, of images 800; 50 to 1000). patience: passes without improvement after which it ends (half
+        of them). rate, decay, clip: of AdamW (0.002, or 0.001 for additive couplings and 0.004 for images and matching;
+        1e-6; 10). watch: called after every pass with a :class:`FitProgress`; a true result ends the fit with what was
         best so far.
 
         VocodeError: VALUE for NaN or infinity, fewer than two rows, a constant column or a spec that cannot be built,
         SHAPE, ARGUMENT.
         """
-        rows = _arrays.rows_in(x, "x")
+        shape = np.shape(x)[1:]
+        rows = _arrays.images_in(x, "x", shape) if len(shape) in (2, 3) else _arrays.rows_in(x, "x")
         given = None if context is None else _arrays.rows_in(context, "context", len(rows))
         watcher = _Watcher(watch)
         options = _options(
@@ -222,6 +250,7 @@ class Flow:
             base,
             threads,
             watcher,
+            image=_image(shape),
             valid=_positive(valid, "valid"),
             batch=_count(batch, "batch"),
             epochs=_count(epochs, "epochs"),
@@ -308,7 +337,8 @@ class Flow:
         return Evidence(*(getattr(result, name) for name in Evidence._fields))
 
     def __repr__(self) -> str:
-        return f"<vocode.Flow {self.info.spec!r}: {self.info.channels} channels, {self.info.parameters} parameters>"
+        channels = " x ".join(map(str, self.info.shape))
+        return f"<vocode.Flow {self.info.spec!r}: {channels} channels, {self.info.parameters} parameters>"
 
     def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Writes a model file, whole or not at all."""
@@ -319,19 +349,24 @@ class Flow:
             return None
         return _arrays.rows_in(context, "context", rows, self.info.context)
 
+    def _rows(self, value: Any, what: str) -> np.ndarray:
+        if len(self.info.shape) == 1:
+            return _arrays.rows_in(value, what, None, self.info.channels)
+        return _arrays.images_in(value, what, self.info.shape)
+
     def sample(self, n: int, context: Any = None, *, seed: int = 0, threads: int = 0) -> np.ndarray:
-        """n rows, float32 [n, channels]. Row i is a function of the seed, of i and of its context."""
+        """n rows, float32 [n, channels], or images. Row i is a function of the seed, of i and of its context."""
         count = _arrays.whole(n, "a number of rows", 1, 2**48)
         given = self._context(context, count)
-        x = np.empty((count, self.info.channels), dtype=np.float32)
+        x = np.empty((count, *self.info.shape), dtype=np.float32)
         start = _arrays.whole(seed, "a seed", 0, 2**64 - 1)
         used = threads_in(threads)
         call("vocode_flow_sample", self._handle.value, _floats(given), count, start, used, _arrays.floats(x))
         return x
 
     def score(self, x: Any, context: Any = None, *, threads: int = 0) -> np.ndarray:
-        """Log densities, float64 [n] in nats, of rows x [n, channels]."""
-        rows = _arrays.rows_in(x, "x", None, self.info.channels)
+        """Log densities, float64 [n] in nats, of rows x [n, channels] or images."""
+        rows = self._rows(x, "x")
         density = np.empty(len(rows), dtype=np.float64)
         call(
             "vocode_flow_score",
@@ -345,7 +380,7 @@ class Flow:
         return density
 
     def _carry(self, name: str, what: str, value: Any, context: Any, threads: int) -> np.ndarray:
-        rows = _arrays.rows_in(value, what, None, self.info.channels)
+        rows = self._rows(value, what)
         given = self._context(context, len(rows))
         out = np.empty_like(rows)
         used = threads_in(threads)
@@ -353,9 +388,10 @@ class Flow:
         return out
 
     def encode(self, x: Any, context: Any = None, *, threads: int = 0) -> np.ndarray:
-        """Rows x [n, channels] -> latent, float32 [n, channels]."""
+        """Rows x [n, channels] or images -> latent, float32 [n, channels]."""
         return self._carry("vocode_flow_encode", "x", x, context, threads)
 
     def decode(self, z: Any, context: Any = None, *, threads: int = 0) -> np.ndarray:
-        """The inverse of encode: latent z [n, channels] -> rows."""
-        return self._carry("vocode_flow_decode", "z", z, context, threads)
+        """The inverse of encode: latent z [n, channels] -> rows, or images."""
+        x = self._carry("vocode_flow_decode", "z", z, context, threads)
+        return x.reshape(len(x), *self.info.shape)

@@ -95,6 +95,16 @@ class FlowProgress(ctypes.Structure):
 Watch = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(FlowProgress))
 
 
+class Image(ctypes.Structure):
+    """vocode_image."""
+
+    _fields_ = [
+        ("height", ctypes.c_size_t),
+        ("width", ctypes.c_size_t),
+        ("planes", ctypes.c_size_t),
+    ]
+
+
 class FlowOptions(ctypes.Structure):
     """vocode_flow_options."""
 
@@ -112,6 +122,7 @@ class FlowOptions(ctypes.Structure):
         ("threads", ctypes.c_int),
         ("watch", Watch),
         ("context", ctypes.c_void_p),
+        ("image", Image),
     ]
 
 
@@ -248,6 +259,7 @@ _FUNCTIONS = {
     "vocode_flow_save": (_STATUS, [_HANDLE, ctypes.c_char_p, _ERROR]),
     "vocode_flow_free": (None, [_HANDLE]),
     "vocode_flow_describe": (None, [_HANDLE, ctypes.POINTER(FlowInfo)]),
+    "vocode_flow_image": (None, [_HANDLE, ctypes.POINTER(Image)]),
     "vocode_flow_sample": (_STATUS, [_HANDLE, _FLOATS, _SIZE, ctypes.c_uint64, ctypes.c_int, _FLOATS, _ERROR]),
     "vocode_flow_score": (_STATUS, [*_ROWS, _DOUBLES, _ERROR]),
     "vocode_flow_encode": (_STATUS, [*_ROWS, _FLOATS, _ERROR]),

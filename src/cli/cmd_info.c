@@ -1,4 +1,5 @@
 /* vocode info: what a model is. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 #include <vocode/stream.h>
 
 #include "cli/commands.h"
+#include "cli/info.h"
 #include "cli/json_out.h"
 #include "cli/use_model.h"
 #include "dsp/mel.h"
@@ -67,11 +69,20 @@ static json_t *as_json(const open_model *model, size_t look_ahead, const json_t 
     return object;
 }
 
-/* "<label>:   <value>", texts without quotes; objects as "key value, key value". */
-static void print_value(const char *label, const json_t *value) {
+void info_line(const char *label, const char *format, ...) {
+    va_list values;
     printf("%s:%*s", label, strlen(label) + 1 < LABEL_WIDTH ? LABEL_WIDTH - (int)strlen(label) - 1 : 1, "");
+    if (!format) return;
+    va_start(values, format);
+    vprintf(format, values);
+    va_end(values);
+    putchar('\n');
+}
+
+void info_value(const char *label, const json_t *value) {
     const char *key, *comma = "";
     json_t *item;
+    info_line(label, NULL);
     if (json_is_object(value)) {
         json_object_foreach((json_t *)value, key, item) {
             char *text = json_is_string(item) ? NULL : json_print(item, 0);
@@ -92,11 +103,11 @@ static void print_config(const vocode_model_info *info, const json_t *config) {
     static const char *const printed[] = {"kind", "sample_rate", "mel", "sigma", "train_sigma", "mel_match", "refine"};
     const char *key;
     json_t *value;
-    print_value("sizes", json_object_get(config, info->kind));
+    info_value("sizes", json_object_get(config, info->kind));
     json_object_foreach((json_t *)config, key, value) {
         bool known = strcmp(key, info->kind) == 0;
         for (size_t i = 0; i < sizeof printed / sizeof *printed; i++) known |= strcmp(key, printed[i]) == 0;
-        if (!known) print_value(key, value);
+        if (!known) info_value(key, value);
     }
     for (size_t i = 0; i < FACT_COUNT; i++)
         if (!json_object_get(config, facts[i]))
@@ -121,7 +132,7 @@ static void print_text(const open_model *model, size_t look_ahead, const json_t 
     putchar('\n');
     if (model_mel(model->model, &convention, NULL) == VOCODE_OK) {
         json_t *mel = mel_convention_to_json(convention);
-        print_value("mel convention", mel);
+        info_value("mel convention", mel);
         json_decref(mel);
     } else {
         printf("%-*s%s\n", LABEL_WIDTH, "mel convention:", "not stated");
@@ -143,22 +154,33 @@ static vocode_status print_info(const arguments *given, const open_model *model,
     return status;
 }
 
+static vocode_status tell(const arguments *given, const arguments *named, console *out, vocode_error *error) {
+    open_model model;
+    char *path;
+    bool density;
+    TRY(model_path(named->model.text, &path, error));
+    vocode_status status = info_density(path, given->json.given, &density, error);
+    free(path);
+    if (density) return status;
+    status = use_model(named, &model, out, error);
+    if (status == VOCODE_OK) status = print_info(given, &model, error);
+    release_model(&model);
+    return status;
+}
+
 static int run_command(const arguments *given, console *out) {
     arguments named = *given;
-    if (given->count) named.model = (option_value){.given = true, .text = given->items[0]};
-    open_model model;
     vocode_error error;
-    vocode_status status = use_model(&named, &model, out, &error);
-    if (status == VOCODE_OK) status = print_info(given, &model, &error);
-    release_model(&model);
-    return console_finish(out, status, &error);
+    if (given->count) named.model = (option_value){.given = true, .text = given->items[0]};
+    return console_finish(out, tell(given, &named, out, &error), &error);
 }
 
 const command command_info = {
     .name = "info",
     .synopsis = "[MODEL] [options]",
     .summary = "what a model is: kind, sizes, mel convention, look-ahead, training facts, licence",
-    .details = "Without MODEL: of $VOCODE_MODEL, else of the shipped model.\n",
+    .details = "Without MODEL: of $VOCODE_MODEL, else of the shipped model.\n"
+               "Of a model of \"vocode flow\": the flow, what rows are, base, noise, means and deviations.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .most = 1,

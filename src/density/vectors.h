@@ -56,6 +56,9 @@ vocode_status vectors_sample(const vectors_model *model, const real *context, si
 /* Whether data are whole numbers, so that log densities are bounds of log probabilities (flow dequantize). */
 bool vectors_dequantize(const vectors_model *model);
 
+/* The noise that does so: "none", "uniform", or "variational" where it has a flow of its own. */
+const char *vectors_noise(const vectors_model *model);
+
 /* VOCODE_VALUE names a row that does not consist of whole numbers, where they are wanted. */
 vocode_status vectors_check_whole(const vectors_model *model, const real *x, size_t rows, vocode_error *error);
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "density/vectors.h"
+#include "flows/streamed.h"
 #include "kernels/pool.h"
 
 void vectors_scale_context(const vectors_model *model, const real *context, size_t rows, real *to) {
@@ -127,6 +128,12 @@ static vocode_status check_context(const vectors_model *model, const real *conte
 
 bool vectors_dequantize(const vectors_model *model) {
     return model->chain->traits & FLOW_DEQUANTIZES;
+}
+
+const char *vectors_noise(const vectors_model *model) {
+    unsigned first = sequence_parts(model->chain)->items[0]->traits;
+    if (!vectors_dequantize(model)) return "none";
+    return first & FLOW_DATA_DEPENDENT_INIT ? "variational" : "uniform";
 }
 
 vocode_status vectors_check_whole(const vectors_model *model, const real *x, size_t rows, vocode_error *error) {

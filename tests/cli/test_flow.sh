@@ -136,7 +136,6 @@ refuses 'zero.npy: expected numbers that vary, found 0 everywhere' vocode flow v
 head -c 132 zero.npy >single.npy
 sed -i 's/(5, 4)/(1, 4)/' single.npy
 refuses 'single.npy: expected at least 2 rows' vocode flow vae single.npy new --epochs 1
-refuses 'auto: expected the kind waveglow.*found "vae"' vocode info auto
 misused 'vae: expected no --flow; the flow of the posterior is --posterior' vocode flow vae pixels.npy new --flow iaf
 misused 'vae: expected no --context' vocode flow vae pixels.npy new --context pixels.npy
 refuses 'half.npy: row [0-9]+, column [0-9]+: expected a whole number' vocode flow vae half.npy new --epochs 1
@@ -168,7 +167,6 @@ refuses 'wide.npy: expected rows of 3 numbers' vocode flow encode model wide.npy
 refuses 'x.npy: .*safetensors|x.npy: ' vocode flow score x.npy x.npy
 tiny_model speech
 refuses 'speech: expected a model of vectors.*kind "frameflow"' vocode flow score speech x.npy
-refuses 'model: .*kind' vocode info model
 head -c 1000 model >cut
 refuses 'cut: ' vocode flow score cut x.npy
 refuses 'flow "mafs": expected the name of a flow .*maf' vocode flow fit x.npy new --flow mafs

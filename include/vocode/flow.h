@@ -55,7 +55,7 @@ typedef struct vocode_flow_options {
     size_t epochs;           /* passes at most; 0: as many as make 20000 steps (images: 800), from 50 to 1000 */
     size_t patience;         /* passes without improvement after which the fit ends; 0: half of them */
     double rate;             /* learning rate of the first pass, in (0, 1], which falls along half a cosine; 0: 0.002,
-                                or 0.001 for additive couplings and 0.004 for images and matching */
+                                or 0.001 for additive couplings and 0.004 for MADE, images and matching */
     double decay;            /* AdamW's weight decay; 0: 1e-6, negative: none */
     double clip;             /* the longest gradient of a step; 0: 10 */
     int threads;             /* 0: all. The fit is the same, to the bit, at any number */

@@ -35,8 +35,7 @@ static const option_row options[] = {
      .doc = "fit, vi, vae: rows of a step (default: 256, or 1024 for matching; vae: 128)"},
     {"rate", 0, "R", OPTION_NUMBER, offsetof(arguments, rate), .least = 1e-8, .most = 1,
      .doc = "fit, vi, vae: learning rate to begin with (default: 0.002, or 0.001 for additive couplings and 0.004 for "
-            "images and "
-            "matching; vi: 0.02; vae: 0.002)"},
+            "MADE, images and matching; vi: 0.02; vae: 0.002)"},
     {"steps", 0, "N", OPTION_INTEGER, offsetof(arguments, steps), .least = 1, .most = 1e9,
      .doc = "vi: steps of a try (default: 20000)"},
     {"tries", 0, "N", OPTION_INTEGER, offsetof(arguments, tries), .least = 1, .most = 1000,

@@ -72,11 +72,16 @@ vocode_status matching_allowed(const vectors_model *model, vocode_error *error) 
 }
 
 double usual_rate(const vectors_model *model, bool matching) {
-    static const double of_matching = 4e-3, of_likelihood = 2e-3, of_additive = 1e-3, of_images = 4e-3;
+    static const double of_matching = 4e-3, of_likelihood = 2e-3, of_additive = 1e-3, of_autoregressive = 4e-3,
+                        of_images = 4e-3;
     const flow_parts *parts = sequence_parts(model->chain);
-    size_t keeping = 0;
-    for (size_t k = 0; k < parts->count; k++) keeping += (parts->items[k]->traits & FLOW_VOLUME_PRESERVING) != 0;
+    size_t keeping = 0, quick = 0;
+    for (size_t k = 0; k < parts->count; k++) {
+        keeping += (parts->items[k]->traits & FLOW_VOLUME_PRESERVING) != 0;
+        quick += (parts->items[k]->traits & FLOW_SEQUENTIAL_INVERSE) != 0;
+    }
     if (matching) return of_matching;
     if (model->image.height) return of_images;
+    if (3 * quick >= parts->count) return of_autoregressive; /* MADE, each with its norm */
     return 2 * keeping > parts->count ? of_additive : of_likelihood;
 }

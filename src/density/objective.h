@@ -31,8 +31,9 @@ size_t rows_with_statistics(const vectors_model *model, size_t rows, bool all);
 vocode_status matching_allowed(const vectors_model *model, vocode_error *error);
 
 /* The learning rate of a fit that is given none, which serves from a few columns to some dozens: 0.004 for matching,
- * and for images, whose steps are few; else 0.002 for likelihood, but 0.001 where most parts keep volumes. Chains of
- * additive couplings run away at higher ones, and come back only as the rate falls. */
+ * for images, whose steps are few, and for chains of MADE whose density is quick; else 0.002 for likelihood, but 0.001
+ * where most parts keep volumes. Chains of additive couplings run away at higher ones, and come back only as the rate
+ * falls. */
 double usual_rate(const vectors_model *model, bool matching);
 
 #endif

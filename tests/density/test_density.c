@@ -146,7 +146,7 @@ static void matching_finds_densities(void **state) {
     static double density[ACROSS * ACROSS];
     fit_options options = fit_defaults;
     options.method = FIT_MATCHING;
-    options.epochs = 60;
+    options.epochs = 100;
     options.batch = 256;
     options.rate = 1e-2;
     options.threads = 2;

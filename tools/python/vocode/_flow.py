@@ -234,8 +234,8 @@ class Flow:
         out and of the order of the others; the fit is the same at any number of threads. valid: the share of rows held
         out (0.1). batch: rows of a step (256, or 128 for images and 1024 for matching). epochs: passes at most (as many
         as make 20000 steps, of images 800; 50 to 1000). patience: passes without improvement after which it ends (half
-        of them). rate, decay, clip: of AdamW (0.002, or 0.001 for additive couplings and 0.004 for images and matching;
-        1e-6; 10). watch: called after every pass with a :class:`FitProgress`; a true result ends the fit with what was
+        of them). rate, decay, clip: of AdamW (0.002, or 0.001 for additive couplings and 0.004 for MADE, images
+        and matching; 1e-6; 10). watch: called after every pass with a :class:`FitProgress`; a true result ends the fit with what was
         best so far.
 
         VocodeError: VALUE for NaN or infinity, fewer than two rows, a constant column or a spec that cannot be built,

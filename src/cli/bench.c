@@ -11,6 +11,7 @@
 #include "core/rng.h"
 #include "io/bytes.h"
 #include "vocoder/cost.h"
+#include "vocoder/options.h"
 
 /* Natural logarithms of speech have about this mean and deviation. */
 #define MEL_MEAN (-5.0)
@@ -47,18 +48,14 @@ static vocode_synthesis settings_of(const bench *self, int threads) {
     return (vocode_synthesis){.mel_match = self->mel_match, .refine = self->refine, .threads = threads};
 }
 
-/* What an option of vocode_synthesis stands for. */
-static size_t count_of(int option, unsigned models_own) {
-    return option == 0 ? models_own : option < 0 ? 0 : (size_t)option;
-}
-
 vocode_status bench_find_facts(const bench *self, bench_facts *out, vocode_error *error) {
     const vocode_synthesis settings = settings_of(self, 1);
     vocode_stream *stream;
     TRY(vocode_stream_open(self->model, &settings, &stream, error));
     out->look_ahead = vocode_stream_look_ahead(stream);
-    out->passes = count_of(self->mel_match, self->info.mel_match);
-    out->iterations = count_of(self->refine, self->mel_match == 0 ? self->info.refine : 0);
+    const after_chain after = options_after_chain(self->model, &settings);
+    out->passes = after.passes;
+    out->iterations = after.iterations;
     out->multiply_adds = model_multiply_adds(self->model);
     vocode_stream_free(stream);
     return VOCODE_OK;

@@ -58,19 +58,15 @@ static void set_number(json_t *object, const char *key, double value) {
     json_object_set_new(object, key, json_real(value));
 }
 
-static void set_size(json_t *object, const char *key, size_t value) {
-    json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
 static json_t *run_json(const bench_run *run) {
     json_t *object = json_object();
-    set_size(object, "threads", (size_t)run->threads);
+    json_set_size(object, "threads", (size_t)run->threads);
     set_number(object, "real_time_factor", run->speed);
     set_number(object, "model_real_time_factor", run->model_speed);
     set_number(object, "gflops", 2e-9 * run->rate);
     json_object_set_new(object, "peak_gflops", run->peak > 0 ? json_real(2e-9 * run->peak) : json_null());
     json_object_set_new(object, "share_of_peak", run->peak > 0 ? json_real(run->rate / run->peak) : json_null());
-    set_size(object, "first_audio_frames", run->first_frames);
+    json_set_size(object, "first_audio_frames", run->first_frames);
     set_number(object, "first_audio_ms", 1e3 * run->first_audio);
     set_number(object, "first_audio_at_once_ms", 1e3 * run->first_at_once);
     return object;
@@ -81,17 +77,17 @@ static json_t *as_json(const report *all) {
     json_t *object = json_object(), *runs = json_array();
     json_object_set_new(object, "model", json_name(all->model->path));
     json_object_set_new(object, "kind", json_string(info->kind));
-    set_size(object, "parameters", info->parameters);
+    json_set_size(object, "parameters", info->parameters);
     json_object_set_new(object, "kernels", json_string(kernels()->level));
     set_number(object, "seconds", frames_ms(info, all->what.frames) / 1e3);
-    set_size(object, "mel_match", all->facts.passes);
-    set_size(object, "refine", all->facts.iterations);
-    set_size(object, "look_ahead_frames", all->facts.look_ahead);
+    json_set_size(object, "mel_match", all->facts.passes);
+    json_set_size(object, "refine", all->facts.iterations);
+    json_set_size(object, "look_ahead_frames", all->facts.look_ahead);
     set_number(object, "look_ahead_ms", frames_ms(info, all->facts.look_ahead));
     set_number(object, "multiply_adds_per_second", all->facts.multiply_adds);
     for (size_t i = 0; i < all->count; i++) json_array_append_new(runs, run_json(&all->runs[i]));
     json_object_set_new(object, "runs", runs);
-    set_size(object, "peak_memory_bytes", bench_peak_memory());
+    json_set_size(object, "peak_memory_bytes", bench_peak_memory());
     return object;
 }
 

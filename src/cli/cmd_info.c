@@ -36,28 +36,24 @@ static double frames_ms(const vocode_model_info *info, size_t frames) {
     return 1e3 * (double)frames * (double)info->hop / info->sample_rate;
 }
 
-static void set_size(json_t *object, const char *key, size_t value) {
-    json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
 static json_t *as_json(const open_model *model, size_t look_ahead, const json_t *config) {
     const vocode_model_info *info = &model->info;
     json_t *object = json_object();
     json_object_set_new(object, "file", json_name(model->path));
     json_object_set_new(object, "kind", json_string(info->kind));
-    set_size(object, "parameters", info->parameters);
-    set_size(object, "sample_rate", info->sample_rate);
-    set_size(object, "hop", info->hop);
-    set_size(object, "n_mels", info->n_mels);
-    set_size(object, "latent_channels", info->latent_channels);
+    json_set_size(object, "parameters", info->parameters);
+    json_set_size(object, "sample_rate", info->sample_rate);
+    json_set_size(object, "hop", info->hop);
+    json_set_size(object, "n_mels", info->n_mels);
+    json_set_size(object, "latent_channels", info->latent_channels);
     json_object_set_new(object, "columns_per_frame", json_real(info->columns_per_frame));
     json_object_set_new(object, "sigma", json_real(info->sigma));
     json_object_set_new(object, "train_sigma", json_real(info->train_sigma));
-    set_size(object, "mel_match", info->mel_match);
-    set_size(object, "refine", info->refine);
-    set_size(object, "look_ahead_frames", look_ahead);
+    json_set_size(object, "mel_match", info->mel_match);
+    json_set_size(object, "refine", info->refine);
+    json_set_size(object, "look_ahead_frames", look_ahead);
     json_object_set_new(object, "look_ahead_ms", json_real(frames_ms(info, look_ahead)));
-    set_size(object, "model_look_ahead_frames", info->look_ahead);
+    json_set_size(object, "model_look_ahead_frames", info->look_ahead);
     const mel_convention *convention;
     bool has_mel = model_mel(model->model, &convention, NULL) == VOCODE_OK;
     json_object_set_new(object, "mel", has_mel ? mel_convention_to_json(convention) : json_null());
@@ -110,24 +106,24 @@ static void print_config(const vocode_model_info *info, const json_t *config) {
         if (!known) info_value(key, value);
     }
     for (size_t i = 0; i < FACT_COUNT; i++)
-        if (!json_object_get(config, facts[i]))
-            printf("%s:%*s%s\n", facts[i], LABEL_WIDTH - (int)strlen(facts[i]) - 1, "", "not stated");
+        if (!json_object_get(config, facts[i])) info_line(facts[i], "not stated");
 }
 
 static void print_text(const open_model *model, size_t look_ahead, const json_t *config) {
     const vocode_model_info *info = &model->info;
     const mel_convention *convention;
-    printf("%-*s%s\n", LABEL_WIDTH, "file:", model->path);
-    printf("%-*s%s\n", LABEL_WIDTH, "kind:", info->kind);
-    printf("%-*s%zu\n", LABEL_WIDTH, "parameters:", info->parameters);
-    printf("%-*s%u Hz\n", LABEL_WIDTH, "sample rate:", info->sample_rate);
-    printf("%-*s%zu bands, %zu samples a frame\n", LABEL_WIDTH, "mel:", info->n_mels, info->hop);
-    printf("%-*s%zu channels, %g column%s a frame\n", LABEL_WIDTH, "latent:", info->latent_channels,
-           info->columns_per_frame, info->columns_per_frame == 1 ? "" : "s");
-    printf("%-*s%g for synthesis, %g in training\n", LABEL_WIDTH, "sigma:", info->sigma, info->train_sigma);
-    printf("%-*s%u\n", LABEL_WIDTH, "mel-match passes:", info->mel_match);
-    printf("%-*s%u\n", LABEL_WIDTH, "refine iterations:", info->refine);
-    printf("%-*s%zu frames, %.1f ms", LABEL_WIDTH, "look-ahead:", look_ahead, frames_ms(info, look_ahead));
+    info_line("file", "%s", model->path);
+    info_line("kind", "%s", info->kind);
+    info_line("parameters", "%zu", info->parameters);
+    info_line("sample rate", "%u Hz", info->sample_rate);
+    info_line("mel", "%zu bands, %zu samples a frame", info->n_mels, info->hop);
+    info_line("latent", "%zu channels, %g column%s a frame", info->latent_channels, info->columns_per_frame,
+              info->columns_per_frame == 1 ? "" : "s");
+    info_line("sigma", "%g for synthesis, %g in training", info->sigma, info->train_sigma);
+    info_line("mel-match passes", "%u", info->mel_match);
+    info_line("refine iterations", "%u", info->refine);
+    info_line("look-ahead", NULL);
+    printf("%zu frames, %.1f ms", look_ahead, frames_ms(info, look_ahead));
     if (look_ahead > info->look_ahead) printf(" (%zu frames without the passes)", info->look_ahead);
     putchar('\n');
     if (model_mel(model->model, &convention, NULL) == VOCODE_OK) {
@@ -135,7 +131,7 @@ static void print_text(const open_model *model, size_t look_ahead, const json_t 
         info_value("mel convention", mel);
         json_decref(mel);
     } else {
-        printf("%-*s%s\n", LABEL_WIDTH, "mel convention:", "not stated");
+        info_line("mel convention", "not stated");
     }
     print_config(info, config);
 }

@@ -12,22 +12,12 @@
 
 enum { FEW_COLUMNS = 8 }; /* whose means and deviations are printed one by one */
 
-static void set_size(json_t *facts, const char *key, size_t value) {
-    json_object_set_new(facts, key, json_integer((json_int_t)value));
-}
-
-static size_t trained(const param_set *set) {
-    size_t count = 0;
-    for (size_t i = 0; i < set->count; i++) count += set->items[i]->kind == PARAM_TRAINED ? set->items[i]->count : 0;
-    return count;
-}
-
 static json_t *image_facts(image_size image) {
     if (!image.height) return json_null();
     json_t *facts = json_object();
-    set_size(facts, "height", image.height);
-    set_size(facts, "width", image.width);
-    set_size(facts, "planes", image.planes);
+    json_set_size(facts, "height", image.height);
+    json_set_size(facts, "width", image.width);
+    json_set_size(facts, "planes", image.planes);
     return facts;
 }
 
@@ -66,10 +56,10 @@ static vocode_status vectors_facts(const char *path, json_t *facts, vocode_error
     json_object_set_new(facts, "flow", json_string(model->spec));
     json_object_set_new(facts, "direction", json_string(model->turned ? "to_data" : "to_latent"));
     json_object_set_new(facts, "base", json_string(base_names[model->base]));
-    set_size(facts, "channels", model->channels);
+    json_set_size(facts, "channels", model->channels);
     json_object_set_new(facts, "image", image_facts(model->image));
-    set_size(facts, "context", model->context);
-    set_size(facts, "parameters", trained(&model->set));
+    json_set_size(facts, "context", model->context);
+    json_set_size(facts, "parameters", param_set_trained(&model->set));
     json_object_set_new(facts, "dequantization", json_string(vectors_noise(model)));
     json_object_set_new(facts, "standardisation", data_facts(model));
     json_object_set_new(facts, "context_standardisation", context_facts(model));
@@ -83,13 +73,13 @@ static vocode_status vae_facts(const char *path, json_t *facts, vocode_error *er
     vae *model;
     TRY(vae_open(path, &model, error));
     json_object_set_new(facts, "posterior", json_string(model->sizes.posterior));
-    set_size(facts, "channels", model->sizes.channels);
+    json_set_size(facts, "channels", model->sizes.channels);
     json_object_set_new(facts, "image", image_facts(model->sizes.image));
-    set_size(facts, "levels", model->sizes.levels);
-    set_size(facts, "latent", model->sizes.latent);
-    set_size(facts, "hidden", model->sizes.hidden);
-    set_size(facts, "depth", model->sizes.depth);
-    set_size(facts, "parameters", trained(&model->set));
+    json_set_size(facts, "levels", model->sizes.levels);
+    json_set_size(facts, "latent", model->sizes.latent);
+    json_set_size(facts, "hidden", model->sizes.hidden);
+    json_set_size(facts, "depth", model->sizes.depth);
+    json_set_size(facts, "parameters", param_set_trained(&model->set));
     vae_free(model);
     return VOCODE_OK;
 }

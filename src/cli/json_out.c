@@ -19,6 +19,10 @@ json_t *json_name(const char *name) {
     return value;
 }
 
+void json_set_size(json_t *object, const char *key, size_t value) {
+    json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
 vocode_status json_show(json_t *value, vocode_error *error) {
     char *text = value ? json_print(value, INDENT) : NULL;
     json_decref(value);

@@ -185,13 +185,12 @@ void vocode_flow_describe(const vocode_flow *model, vocode_flow_info *info) {
     *info = (vocode_flow_info){.spec = model->spec,
                                .base = base_names[model->base],
                                .channels = model->channels,
+                               .parameters = param_set_trained(&model->set),
                                .context = model->context,
                                .rows = model->rows,
                                .epochs = model->epochs,
                                .valid_nll = model->valid_nll,
                                .turned = model->turned};
-    for (size_t i = 0; i < model->set.count; i++)
-        if (model->set.items[i]->kind == PARAM_TRAINED) info->parameters += model->set.items[i]->count;
 }
 
 void vocode_flow_image(const vocode_flow *model, vocode_image *image) {

@@ -136,8 +136,3 @@ void stft_uncover(const stft *transform, const double *sums, size_t first, size_
         }
     }
 }
-
-void stft_normalise(const stft *transform, double *padded, size_t n, size_t frames) {
-    double *samples = padded + transform->pad;
-    stft_uncover(transform, samples, transform->pad, frames, n, samples);
-}

@@ -57,12 +57,8 @@ void stft_synthesise(const stft *transform, const stft_work *work);
 /* target[i] += frame[i] for i < n_fft: target is where the frame starts in a padded signal. */
 void stft_add(const stft *transform, const double *frame, double *target);
 
-/* The overlap-added samples at positions first.. [count] over the sum of the squared
- * windows of frames 0..frames-1 there; as they are where next to nothing covers them.
- * In place is fine. */
+/* The overlap-added samples at positions first.. [count] over the sum of the squared windows of frames 0..frames-1
+ * there; as they are where next to nothing covers them. In place is fine. */
 void stft_uncover(const stft *transform, const double *sums, size_t first, size_t frames, size_t count, double *out);
-
-/* Divides the samples [pad, pad + n) of padded by the sum of the squared windows of frames 0..frames-1. */
-void stft_normalise(const stft *transform, double *padded, size_t n, size_t frames);
 
 #endif

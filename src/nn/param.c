@@ -56,6 +56,12 @@ param *param_find(const param_set *set, const char *name) {
     return NULL;
 }
 
+size_t param_set_trained(const param_set *set) {
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++) count += set->items[i]->kind == PARAM_TRAINED ? set->items[i]->count : 0;
+    return count;
+}
+
 void param_set_free(param_set *set) {
     for (size_t i = 0; i < set->count; i++) free(set->items[i]);
     free(set->items);

@@ -57,6 +57,9 @@ vocode_status param_allocate(param_set *set, vocode_error *error);
 /* The parameter of that name, or NULL. */
 param *param_find(const param_set *set, const char *name);
 
+/* Numbers of the parameters that are trained. */
+size_t param_set_trained(const param_set *set);
+
 void param_set_free(param_set *set);
 
 /* The gradient's place of p in the flat array, or NULL where grads is NULL. */

@@ -203,14 +203,11 @@ vocode_status model_mel(const vocode_model *model, const mel_convention **out, v
 }
 
 void vocode_model_describe(const vocode_model *model, vocode_model_info *info) {
-    size_t trained = 0;
-    for (size_t i = 0; i < model->params.count; i++)
-        if (model->params.items[i]->kind == PARAM_TRAINED) trained += model->params.items[i]->count;
     size_t reach = flow_reach(model->chain), columns = model->hop / model->group ? model->hop / model->group : 1;
     *info = (vocode_model_info){
         .kind = model->type->kind,
         .config = model->config,
-        .parameters = trained,
+        .parameters = param_set_trained(&model->params),
         .sample_rate = (unsigned)model->settings.sample_rate,
         .hop = model->hop,
         .n_mels = model->n_mels,

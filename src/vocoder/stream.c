@@ -76,20 +76,15 @@ static vocode_status find_convention(vocode_stream *self, vocode_error *error) {
     return mel_convertible(self->input, &model->mel, error);
 }
 
-/* A setting: 0 asks for the fallback, negative for none. */
-static size_t setting(int option, size_t fallback) {
-    return option == 0 ? fallback : option < 0 ? 0 : (size_t)option;
-}
-
 static vocode_status open_end(vocode_stream *self, vocode_error *error) {
     const vocode_model *model = self->model;
     const vocode_synthesis *options = &self->options;
-    bool own = options->mel_match == 0; /* the model's passes, and with them what it has after them */
+    const after_chain after = options_after_chain(model, options);
     const outlet_options end = {
         .model = model,
-        .passes = setting(options->mel_match, model->settings.mel_match),
-        .refine = setting(options->refine, own ? model->settings.refine : 0),
-        .closing = own ? model->settings.mel_match_last : 0,
+        .passes = after.passes,
+        .refine = after.iterations,
+        .closing = after.closing,
         .denoise = options->denoise,
         .threads = block_threads(options->threads),
         .delay = self->input ? mel_convert_delay(self->input, &model->mel) : 0,

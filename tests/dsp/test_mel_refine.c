@@ -115,7 +115,7 @@ static void run_round(whole_run *it, size_t n, size_t frames, bool first) {
         stft_synthesise(s, &it->work);
         stft_add(s, it->work.frame, it->sum + t * s->hop);
     }
-    stft_normalise(s, it->sum, n, frames);
+    stft_uncover(s, it->sum + s->pad, s->pad, frames, n, it->sum + s->pad);
     memcpy(it->padded, it->sum, (n + 2 * s->pad) * sizeof *it->sum);
     stft_fill_ends(s, it->padded, n);
 }
